@@ -1,0 +1,1 @@
+"""Words every room shares; imports only the standard library."""

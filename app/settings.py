@@ -1,0 +1,138 @@
+"""One frozen typed object; refuses to start incomplete or unsafe.
+
+Order: the data directory's ``config.toml``, overridden by ``GARDU_*`` environment variables. There are no secrets in it:
+the passphrase comes by prompt, file descriptor or systemd credential (``app.cli.secrets``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app.kernel.errors import UnsafeStart
+
+# A log's origin is `<host>/gardu/<n>`: n grows when a backup is restored, so that two histories never share a name.
+_ORIGIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?/gardu/[1-9][0-9]{0,3}", re.ASCII)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an installation is.
+
+    data: its directory. origin: the log's name, ``<host>/gardu/<n>``. database: SQLAlchemy URL of the application's role.
+    owner_database: URL that migrations use (defaults to *database*). public_origin: ``https://host[:port]`` people reach it at
+    (``http`` only on loopback). policies: the policy folder. workers, threads: of the server. demo: synthetic data, marked on
+    every page. trusted_proxies: number of reverse proxies whose X-Forwarded-For is believed.
+    """
+
+    data: Path
+    origin: str
+    database: str
+    owner_database: str
+    public_origin: str
+    policies: Path
+    workers: int = 2
+    threads: int = 8
+    demo: bool = False
+    trusted_proxies: int = 0
+
+    def __post_init__(self) -> None:
+        if not _ORIGIN.fullmatch(self.origin):
+            raise UnsafeStart(f"origin {self.origin!r} is not <host>/gardu/<n>, e.g. gardu.kpu.go.id/gardu/1")
+        site = urlsplit(self.public_origin)
+        if site.scheme not in {"http", "https"} or not site.hostname or site.path not in {"", "/"}:
+            raise UnsafeStart(f"public_origin {self.public_origin!r} is not https://host[:port]")
+        if site.scheme == "http" and site.hostname not in _LOOPBACK:
+            raise UnsafeStart("public_origin must be https: over plain http a session cookie and every voter would travel in clear")
+        if not 1 <= self.workers <= 64 or not 1 <= self.threads <= 256:
+            raise UnsafeStart("workers must be 1…64 and threads 1…256")
+        if not 0 <= self.trusted_proxies <= 4:
+            raise UnsafeStart("trusted_proxies must be 0…4")
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry Secure and the ``__Host-`` prefix; only plain http on loopback goes without."""
+        return self.public_origin.startswith("https://")
+
+    @property
+    def keyring(self) -> Path:
+        """The file that holds the provider key, sealed by the passphrase."""
+        return self.data / "keyring.json"
+
+    @classmethod
+    def load(cls, data: Path, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read *data*/config.toml and GARDU_* variables.
+
+        Raises UnsafeStart when the directory is no installation, or a name is unknown, missing or of the wrong type.
+        """
+        file = data / "config.toml"
+        if not file.is_file():
+            raise UnsafeStart(f"{data} is not a Gardu installation (no config.toml); make one with: gardu init --data {data} …")
+        try:
+            given: dict[str, object] = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UnsafeStart(f"{file}: {error}") from None
+        return cls._from(data, {**given, **_overrides(os.environ if environ is None else environ)}, file)
+
+    @classmethod
+    def _from(cls, data: Path, given: dict[str, object], file: Path) -> Settings:
+        known = {field.name for field in fields(cls)} - {"data"}
+        if unknown := sorted(set(given) - known):
+            raise UnsafeStart(f"{file}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        if missing := [name for name in ("origin", "database", "public_origin") if not given.get(name)]:
+            raise UnsafeStart(f"{file}: {missing[0]!r} is missing")
+        database = _database(str(given["database"]), data)
+        return cls(
+            data=data,
+            origin=str(given["origin"]),
+            database=database,
+            owner_database=_database(str(given.get("owner_database") or database), data),
+            public_origin=str(given["public_origin"]).rstrip("/"),
+            policies=Path(str(given["policies"])) if given.get("policies") else shipped("policies"),
+            workers=_whole(given, "workers", 2),
+            threads=_whole(given, "threads", 8),
+            demo=_truth(given, "demo"),
+            trusted_proxies=_whole(given, "trusted_proxies", 0),
+        )
+
+
+def shipped(name: str) -> Path:
+    """Return a folder that comes with Gardu: beside the sources, or where an installed wheel puts it."""
+    for folder in (Path(__file__).parent.parent / name, Path(sys.prefix) / "share" / "gardu" / name):
+        if folder.is_dir():
+            return folder
+    raise UnsafeStart(f"the folder {name}/ that comes with Gardu is not installed")
+
+
+def _overrides(environ: Mapping[str, str]) -> dict[str, object]:
+    known = {field.name for field in fields(Settings)} - {"data", "demo"}
+    return {name: environ[f"GARDU_{name.upper()}"] for name in known if environ.get(f"GARDU_{name.upper()}")}
+
+
+def _database(url: str, data: Path) -> str:
+    # A relative SQLite file belongs to the data directory, wherever the command is run from.
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+        return f"{prefix}{(data / url[len(prefix) :]).resolve()}"
+    return url
+
+
+def _whole(given: Mapping[str, object], name: str, default: int) -> int:
+    try:
+        return int(str(given.get(name, default)))
+    except ValueError:
+        raise UnsafeStart(f"setting {name!r} must be a whole number") from None
+
+
+def _truth(given: Mapping[str, object], name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise UnsafeStart(f"setting {name!r} must be true or false")
+    return value

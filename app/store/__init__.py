@@ -1,0 +1,1 @@
+"""Engine, transactions and typed columns for SQLite and PostgreSQL. Never decrypts anything."""

@@ -1,0 +1,123 @@
+"""One Store per database: engines whose durability is set and read back on every connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from app.kernel.errors import StoreDown, UnsafeStart
+
+# 20 s: longer than any write of ours holds the SQLite lock (50 ms) or a PostgreSQL row (one batch).
+LOCK_WAIT_SECONDS = 20
+_SQLITE_PRAGMAS = (
+    ("journal_mode", "wal"),
+    ("synchronous", 2),  # FULL: an fsync at each commit, so an acknowledged entry survives a power cut
+    ("recursive_triggers", 1),  # INSERT OR REPLACE would otherwise slip past the delete triggers
+    ("foreign_keys", 1),
+    ("secure_delete", 1),
+)
+
+
+class Store:
+    """A database, opened for reading or for writing.
+
+    url: SQLAlchemy URL; ``sqlite:///…`` or ``postgresql+psycopg://…`` (``postgresql://`` is understood too).
+    Raises UnsafeStart for another engine.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 12) -> None:
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise UnsafeStart(f"database engine {parsed.get_backend_name()!r} is not supported; use sqlite or postgresql")
+        self.dialect = parsed.get_backend_name()
+        self.engine = _sqlite(parsed, pool_size) if self.dialect == "sqlite" else _postgresql(parsed, pool_size)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session for reading; whatever was changed in it is rolled back. Raises StoreDown when unreachable."""
+        with _reachable(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open a session that commits at the end and rolls back on an error (SQLite: BEGIN IMMEDIATE).
+
+        Raises StoreDown when the database cannot be reached or stays locked.
+        """
+        with (
+            _reachable(),
+            self.engine.connect().execution_options(gardu_write=True) as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+            session.commit()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, DBAPIError) as error:
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            # str(error) would carry bound parameters; the driver's own words do not.
+            raise StoreDown(f"database: {error.orig!s}") from None
+        raise
+
+
+def _sqlite(url: URL, pool_size: int) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=4,
+        connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for name, wanted in _SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {name}={wanted}")
+            got = cursor.execute(f"PRAGMA {name}").fetchone()[0]
+            if str(got).lower() != str(wanted).lower() and not (name == "journal_mode" and got == "memory"):
+                raise UnsafeStart(f"SQLite {name} is {got!r}, not {wanted!r}; the log would not be durable here")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("gardu_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL, pool_size: int) -> Engine:
+    engine = create_engine(url, hide_parameters=True, pool_size=pool_size, max_overflow=4, pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = on")
+            cursor.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+            cursor.execute("SET timezone = 'UTC'")
+            for name in ("fsync", "full_page_writes", "synchronous_commit"):
+                cursor.execute(f"SHOW {name}")
+                if cursor.fetchone()[0] not in {"on", "remote_apply", "remote_write"}:
+                    raise UnsafeStart(f"PostgreSQL {name} is off; the log would not be durable here")
+        connection.commit()
+
+    return engine

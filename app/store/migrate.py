@@ -1,0 +1,43 @@
+"""Brings a database to the newest schema, and says where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from app.store.engine import Store
+
+
+def _config(migrations: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    return config
+
+
+def upgrade(store: Store, migrations: Path, revision: str = "head") -> None:
+    """Run every migration up to *revision* in one transaction. *store* is the owner's connection."""
+    config = _config(migrations)
+    with store.engine.connect().execution_options(gardu_write=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def downgrade(store: Store, migrations: Path, revision: str) -> None:
+    """Run migrations down to *revision*. Raises RuntimeError while the trail has entries."""
+    config = _config(migrations)
+    with store.engine.connect().execution_options(gardu_write=True) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+        connection.commit()
+
+
+def standing(store: Store, migrations: Path) -> tuple[str | None, str | None]:
+    """Return (revision of the database, newest revision known here)."""
+    newest = ScriptDirectory.from_config(_config(migrations)).get_current_head()
+    with store.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision(), newest

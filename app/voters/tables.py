@@ -1,0 +1,123 @@
+"""Tables of the roll. A row loads sealed; only region, TPS, election, row status and versions stand in clear."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.base import Base
+
+
+class Voter(Base):
+    """One voter's row: clear columns, fourteen sealed cells (c00 is the source's DPID), two blind indexes, one seal."""
+
+    __tablename__ = "voter"
+    __table_args__ = (
+        Index("ix_voter_place", "kab", "election", "desa", "tps", "uid"),
+        Index("ix_voter_b_nkk", "kab", "election", "b_nkk"),
+        Index("ix_voter_b_nd", "kab", "election", "b_nd"),
+    )
+    kab: Mapped[str] = mapped_column(String(5), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+    kec: Mapped[str] = mapped_column(String(8))
+    desa: Mapped[str] = mapped_column(String(13))
+    tps: Mapped[str] = mapped_column(String(8))
+    election: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(8))
+    row_version: Mapped[int]
+    key_epoch: Mapped[int]
+    c00: Mapped[bytes] = mapped_column(LargeBinary)
+    c01: Mapped[bytes] = mapped_column(LargeBinary)
+    c02: Mapped[bytes] = mapped_column(LargeBinary)
+    c03: Mapped[bytes] = mapped_column(LargeBinary)
+    c04: Mapped[bytes] = mapped_column(LargeBinary)
+    c05: Mapped[bytes] = mapped_column(LargeBinary)
+    c06: Mapped[bytes] = mapped_column(LargeBinary)
+    c07: Mapped[bytes] = mapped_column(LargeBinary)
+    c08: Mapped[bytes] = mapped_column(LargeBinary)
+    c09: Mapped[bytes] = mapped_column(LargeBinary)
+    c10: Mapped[bytes] = mapped_column(LargeBinary)
+    c11: Mapped[bytes] = mapped_column(LargeBinary)
+    c12: Mapped[bytes] = mapped_column(LargeBinary)
+    c13: Mapped[bytes] = mapped_column(LargeBinary)
+    b_nkk: Mapped[bytes] = mapped_column(LargeBinary)
+    b_nd: Mapped[bytes] = mapped_column(LargeBinary)
+    seal: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class VoterKey(Base):
+    """The wrapped record key of one voter (its own table: its own backup rule)."""
+
+    __tablename__ = "voter_key"
+    kab: Mapped[str] = mapped_column(String(5), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    epoch: Mapped[int]
+
+
+class NikIndex(Base):
+    """The national blind index on NIK (40 bits, keyed per election)."""
+
+    __tablename__ = "nik_index"
+    b_nik: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    election: Mapped[str] = mapped_column(String(16), primary_key=True)
+    kab: Mapped[str] = mapped_column(String(5), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+
+
+class Quarantine(Base):
+    """A row of a load that could not enter the roll: sealed whole, under its own key, with the reasons in clear (never values)."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("ix_quarantine_load", "load", "row_no"),)
+    kab: Mapped[str] = mapped_column(String(5), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+    election: Mapped[str] = mapped_column(String(16))
+    load: Mapped[str] = mapped_column(String(26))
+    row_no: Mapped[int]  # 1 is the first row after the header
+    reasons: Mapped[str] = mapped_column(Text)  # field:reason pairs, comma-separated
+    key_epoch: Mapped[int]
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    cell: Mapped[bytes] = mapped_column(LargeBinary)
+    seal: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Load(Base):
+    """One file loaded (or being loaded): how far it came, and its control totals."""
+
+    __tablename__ = "load"
+    __table_args__ = (Index("ix_load_digest", "digest", "election", unique=True),)
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))  # keyed HMAC-SHA-256 of the file's bytes
+    kab: Mapped[str] = mapped_column(String(5))
+    election: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(8))  # running, done
+    rows_read: Mapped[int] = mapped_column(default=0)
+    rows_sealed: Mapped[int] = mapped_column(default=0)
+    rows_quarantined: Mapped[int] = mapped_column(default=0)
+    warnings: Mapped[str] = mapped_column(Text, default="{}")  # JSON {reason: count}
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Election(Base):
+    """An election: its id (e.g. ``2029``) and voting day."""
+
+    __tablename__ = "election"
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    voting_day: Mapped[date]
+
+
+class StageEntry(Base):
+    """The stage calendar: from *since* on the election stands at *stage* in *kab*. Only ever added to."""
+
+    __tablename__ = "stage_calendar"
+    election: Mapped[str] = mapped_column(String(16), primary_key=True)
+    kab: Mapped[str] = mapped_column(String(5), primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(String(8))
+    actor: Mapped[str] = mapped_column(String(64))

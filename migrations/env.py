@@ -1,0 +1,31 @@
+"""Alembic's environment. Imports only tables modules; the connection is handed in, or made from ``-x url=…``."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+import app.audit.tables
+import app.identity.tables
+import app.store.keys
+import app.voters.tables
+from app.store.base import Base
+from app.store.engine import Store
+
+TABLES = (app.audit.tables, app.identity.tables, app.store.keys, app.voters.tables)
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    url = context.get_x_argument(as_dictionary=True)["url"]
+    with Store(url).engine.connect().execution_options(gardu_write=True) as made:
+        run(made)
+        made.commit()
