@@ -15,7 +15,8 @@ class Account(Base):
 
     uid: 26 base32 characters. office: e.g. ``kpu-51.71``. roles: words of ``kernel.fields.Role``, comma-separated, first is the
     default. password_hash: argon2id of the peppered password. seed: TOTP secret sealed with account and seed_version as context;
-    None until enrolment. last_step: newest TOTP time step consumed. factor_failures: counts up to the authenticator's lock.
+    None until enrolment. last_step: newest TOTP time step consumed. barred_step: a step still to come whose code was told to be
+    ahead of the clock (a hint), so it may not be used when it comes. factor_failures: counts up to the authenticator's lock.
     """
 
     __tablename__ = "account"
@@ -31,6 +32,7 @@ class Account(Base):
     seed_version: Mapped[int] = mapped_column(default=0)
     enrolled_at: Mapped[datetime | None]
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    barred_step: Mapped[int] = mapped_column(BigInteger, default=0)
     factor_failures: Mapped[int] = mapped_column(default=0)
     language: Mapped[str] = mapped_column(String(2), default="id")
     created_at: Mapped[datetime]
@@ -62,10 +64,10 @@ class LoginSession(Base):
 
 
 class FailureCount(Base):
-    """Failures of one kind by one subject in one fixed window; incremented atomically.
+    """Failures of one kind by one subject in one bucket of time; incremented atomically. A limit adds up the newest buckets.
 
     kind: ``password`` or ``factor`` or ``address``. subject: account uid, or keyed token of a username or address.
-    window: its length in seconds; slot: window number since the epoch.
+    window: the bucket's length in seconds; slot: bucket number since the epoch.
     """
 
     __tablename__ = "failure_count"

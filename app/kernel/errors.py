@@ -4,6 +4,7 @@ GarduError
 ├── BadInput          400  what was sent cannot be used; names field and remedy
 ├── SignInNeeded      401  nobody is signed in, or the session has ended
 ├── NotAllowed        403  this page is not for this role
+│   └── StepUpNeeded      a fresh code would allow it
 ├── NotThere          404  absent, elsewhere or refused: the same sentence for all three
 ├── Conflict          409  somebody else changed it first, or it is already done
 ├── TooMany           429  too many attempts; says how long to wait
@@ -70,6 +71,13 @@ class NotAllowed(GarduError):
     code = "not-allowed"
     status = 403
     public = N_("Halaman ini bukan untuk peran Anda.")
+
+
+class StepUpNeeded(NotAllowed):
+    """Refused now, but a fresh second factor would allow it; the page leads to ``/step-up``."""
+
+    code = "step-up-needed"
+    public = N_("Untuk melanjutkan, masukkan kode verifikasi yang baru.")
 
 
 class NotThere(GarduError):

@@ -11,7 +11,10 @@ from app.store.base import Base
 
 
 class Voter(Base):
-    """One voter's row: clear columns, fourteen sealed cells (c00 is the source's DPID), two blind indexes, one seal."""
+    """One voter's row: clear columns, fourteen sealed cells (c00 is the source's DPID), its blind indexes, one seal.
+
+    b_nik stands here too, so that the seal can cover it without a look into the national table.
+    """
 
     __tablename__ = "voter"
     __table_args__ = (
@@ -42,6 +45,7 @@ class Voter(Base):
     c11: Mapped[bytes] = mapped_column(LargeBinary)
     c12: Mapped[bytes] = mapped_column(LargeBinary)
     c13: Mapped[bytes] = mapped_column(LargeBinary)
+    b_nik: Mapped[bytes] = mapped_column(LargeBinary)
     b_nkk: Mapped[bytes] = mapped_column(LargeBinary)
     b_nd: Mapped[bytes] = mapped_column(LargeBinary)
     seal: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,54 @@
+# Gardu. `make` alone lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format shot bench browser clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements/dev.lock requirements/build.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gardu needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --require-hashes -r requirements/dev.lock -r requirements/build.lock
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## synthetic data, accounts for every role, server on 127.0.0.1 (ARGS="--port 8080 --fresh --credentials FILE")
+	$(BIN)/gardu demo $(ARGS)
+
+browser: # a Chromium for the browser walks: the system's, or Debian's when we may install it, or npm's
+	@sh tests/browser.sh
+
+test: $(READY) browser ## everything: lint, types, laws, tests on SQLite, PostgreSQL and Chromium
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(READY) ## ruff, mypy, import-linter, policy check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/gardu policy check
+
+format: $(READY) ## let ruff format and sort
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+shot: $(READY) browser ## screenshots of every page, light and dark, phone and desktop, id and en, into docs/shots/
+	$(BIN)/python tests/shots.py $(ARGS)
+
+bench: $(READY) ## what we measure, as ratios in one run, into bench/results/latest.json
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## renew the lock files (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/runtime.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.lock
+
+clean: ## remove the virtual environment and the demo's data
+	rm -rf $(VENV) demo-data

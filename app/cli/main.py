@@ -1,0 +1,42 @@
+"""The ``gardu`` command: its groups, and the two small commands that need no installation."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import click
+import pyotp
+
+from app.cli import audit, demo, doctor, install, people, policy, roll, serve
+from app.cli.shell import Shell, command
+from app.kernel.clock import SystemClock
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def main() -> None:
+    """Gardu guards voter data: sealed fields, readable policies, a log that outsiders can check.
+
+    Exit codes: 0 good, 1 looked and found something wrong, 2 could not do or could not check.
+    """
+
+
+for room in (demo, install, serve, people, roll, audit, policy, doctor):
+    room.register(main)
+
+
+@command(main, "totp")
+@click.argument("secret")
+def totp(shell: Shell, secret: str) -> None:
+    """Print the present code of a TOTP SECRET (base32), as an authenticator app would."""
+    try:
+        code = pyotp.TOTP(secret.replace(" ", "")).at(SystemClock().now().astimezone(UTC))
+    except ValueError:
+        raise click.UsageError("SECRET is not base32") from None
+    click.echo(code) if not shell.as_json else shell.result(code=code)
+
+
+@command(main, "verifier")
+def verifier(shell: Shell) -> None:
+    """Print the offline verifier: one file to check receipts and exports with. `gardu verifier > verify.py`"""
+    click.echo((Path(__file__).parent.parent / "verifier.py").read_text("utf-8"), nl=False)

@@ -1,0 +1,35 @@
+"""Makes the keys an installation or a kab/kota needs, each with its entry in the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.audit.entry import draft_for
+from app.kernel.actor import Actor
+from app.kernel.fields import Action, Outcome
+from app.store.keys import WrappedKeys, add_key
+from app.touch import Guard
+
+# Made once per installation, before anything else (the log's own key comes first: without it no entry can be signed).
+NATIONAL = ("nik", "audit", "index", "session", "seed", "pepper")
+# Made when a kab/kota gets its first row: seal wraps its record keys, blind keys its two local indexes.
+LOCAL = ("seal", "blind")
+
+
+def ensure(guard: Guard, actor: Actor, scope: str, purposes: tuple[str, ...], now: datetime) -> list[str]:
+    """Make those keys of *purposes* for *scope* that do not exist yet; return their purposes.
+
+    The key and its entry ``key:create`` become durable together. Two processes at once: the primary key lets one through,
+    the other's transaction fails as a whole and it uses the first one's key.
+    """
+    made = []
+    for purpose in purposes:
+        if WrappedKeys(guard.store).fetch(purpose, scope):
+            continue
+        wrapped = guard.keys.make(purpose, scope, 1)
+        with guard.store.writing() as session:
+            add_key(session, purpose, scope, 1, wrapped, now)
+            guard.trail.append_within(session, draft_for(actor, Action.KEY_CREATE, Outcome.DONE, now, scope=scope, sop=None))
+        made.append(purpose)
+    guard.keys.forget()
+    return made

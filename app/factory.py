@@ -1,0 +1,151 @@
+"""The one place where the rooms are joined."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import text
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app.audit.note import Signer
+from app.audit.trail import Trail
+from app.identity import routes as identity_routes
+from app.identity.room import Identity
+from app.kernel.clock import Clock, SystemClock
+from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
+from app.places import Places
+from app.policy.decide import Policies
+from app.settings import Settings, shipped
+from app.store.engine import Store
+from app.store.keys import WrappedKeys
+from app.store.migrate import standing
+from app.touch import Guard
+from app.vault.house import KeyHouse
+from app.vault.keys.local import LocalKeyring
+from app.vault.keys.provider import KeyProvider
+from app.vault.payload import PayloadBox
+from app.voters import routes as voters_routes
+from app.voters.routes import Roll
+from app.web import pages
+
+# systemd's LoadCredential= name; the service manager hands the file over, readable by this service alone.
+CREDENTIAL = "gardu-passphrase"
+DEMO_PASSPHRASE = "demo-passphrase"  # noqa: S105  a file name
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rooms' objects, joined once per process."""
+
+    settings: Settings
+    store: Store
+    guard: Guard
+    identity: Identity
+    places: Places
+    clock: Clock
+
+    def close(self) -> None:
+        """Stop the appender and close the database's connections."""
+        self.guard.trail.close()
+        self.store.dispose()
+
+
+def passphrase(settings: Settings, environ: Mapping[str, str], prompt: Callable[[], str] | None = None) -> str:
+    """Return the keyring's passphrase: systemd credential, file descriptor, demo file, or *prompt*, in this order.
+
+    Raises UnsafeStart when none is at hand, or a demo passphrase file lies in a real installation or is readable by others.
+    """
+    demo_file = settings.data / DEMO_PASSPHRASE
+    if demo_file.exists() and not settings.demo:
+        raise UnsafeStart(f"{demo_file} has no place in a real installation: delete it and change the passphrase")
+    if environ.get("CREDENTIALS_DIRECTORY") and (file := Path(environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL).is_file():
+        return file.read_text("utf-8").rstrip("\n")
+    if environ.get("GARDU_PASSPHRASE_FD", "").isdigit():
+        with os.fdopen(int(environ["GARDU_PASSPHRASE_FD"]), encoding="utf-8") as stream:
+            return stream.readline().rstrip("\n")
+    if demo_file.exists():
+        if stat.S_IMODE(demo_file.stat().st_mode) & 0o077:
+            raise UnsafeStart(f"{demo_file} is readable by others: chmod 600 it")
+        return demo_file.read_text("utf-8").strip()
+    if prompt is not None:
+        return prompt()
+    raise UnsafeStart(f"no passphrase: give systemd credential {CREDENTIAL!r}, GARDU_PASSPHRASE_FD, or run at a terminal")
+
+
+def open_keyring(settings: Settings, secret: str) -> KeyProvider:
+    """Open the local keyring. Raises KeysDown for a wrong passphrase or a torn file."""
+    return LocalKeyring.open(settings.keyring, secret)
+
+
+def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None) -> House:
+    """Join the rooms over one database. Raises UnsafeStart, KeysDown, StoreDown."""
+    clock = clock or SystemClock()
+    store = Store(settings.database, pool_size=settings.threads + 4)
+    _schema_is_current(store)
+    keys = KeyHouse(provider, WrappedKeys(store))
+    policies = Policies.load(settings.policies, clock.now())
+    trail = Trail(store, settings.origin, Signer(settings.origin, keys.key("log", "00").secret))
+    guard = Guard(policies, keys, PayloadBox(keys), trail, store, settings.origin)
+    places = Places()
+    identity = Identity(
+        store=store,
+        trail=trail,
+        payloads=guard.payloads,
+        keys=keys,
+        clock=clock,
+        log=settings.origin,
+        secure_cookies=settings.secure_cookies,
+        public_origin=settings.public_origin,
+        cards=voters_routes.cards,
+    )
+    return House(settings, store, guard, identity, places, clock)
+
+
+def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProvider | None = None) -> Flask:
+    """Build the web application. Raises UnsafeStart, KeysDown, StoreDown: it refuses to start incomplete or unsafe."""
+    provider = provider or open_keyring(settings, passphrase(settings, os.environ))
+    return web_app(join(settings, provider, clock))
+
+
+def web_app(house: House) -> Flask:
+    """Return the web application over a joined house."""
+    settings = house.settings
+    app = Flask("app.web", static_folder=None)
+    app.config.update(
+        GARDU_CSRF_KEY=house.guard.keys.key("session", "00").secret,
+        # Uploads come in part 2, streamed; a form of ours is far below this.
+        MAX_CONTENT_LENGTH=64 * 1024,
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        MAX_FORM_PARTS=50,
+    )
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
+    app.extensions["gardu.identity"] = house.identity
+    app.extensions["gardu.roll"] = Roll(house.guard, house.places, house.clock)
+    pages.install(app, demo=settings.demo, public_origin=settings.public_origin)
+    identity_routes.install(app, house.identity)
+    app.register_blueprint(voters_routes.blueprint)
+    app.add_url_rule("/healthz", "healthz", lambda: _health(house))
+    return app
+
+
+def _health(house: House) -> tuple[dict[str, str], int]:
+    """Say whether database, keys and log answer; nothing more for a stranger."""
+    try:
+        with house.store.reading() as session:
+            session.execute(text("SELECT 1"))
+        house.guard.keys.key("audit", "00")
+    except (Unavailable, KeysDown):
+        return {"status": "unavailable"}, 503
+    return {"status": "ok"}, 200
+
+
+def _schema_is_current(store: Store) -> None:
+    present, newest = standing(store, shipped("migrations"))
+    if present != newest:
+        raise UnsafeStart(f"the database is at schema {present or 'none'}, this Gardu needs {newest}: run gardu init or gardu upgrade")

@@ -1,0 +1,1 @@
+"""Who is asking: accounts, passwords, one-time codes, sessions, the gate and the login pages."""

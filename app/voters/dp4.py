@@ -1,0 +1,253 @@
+"""Brings a DP4 file into the roll, batch by batch: check, find duplicates, seal, store.
+
+Control total, kept in every batch and printed at the end: rows read = rows sealed + rows quarantined.
+
+If we die between two batches, the load stands as ``running`` with the rows it has; the same file goes on after them.
+If we die inside a batch, none of it was stored: rows, progress and log entry share one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from app import touch
+from app.audit.canonical import Json
+from app.kernel.actor import Actor, Ask
+from app.kernel.clock import Clock
+from app.kernel.errors import N_, BadInput, Conflict
+from app.kernel.fields import CELL_COUNT, Basis, Purpose, RowStatus
+from app.kernel.ids import new_uid
+from app.kernel.regions import NATION
+from app.places import Places
+from app.touch import Guard, Receipt
+from app.vault.blind import Blind, FileDigest
+from app.vault.house import L1Key
+from app.vault.seal import Clear, SealedBlob, SealedRow, seal_blob, seal_row
+from app.voters.actions import blind_of, rows_by_nik
+from app.voters.elections import Standing, standing
+from app.voters.reader import rows, survey
+from app.voters.rules.check import check
+from app.voters.rules.findings import Finding, Reason
+from app.voters.rules.rows import CleanRow, RawRow, Rejected, UnreadableRow
+from app.voters.tables import Load, NikIndex, Quarantine, Voter, VoterKey
+
+# Rows per transaction: about 30 ms of SQLite's write lock, and one log entry of about 60 kB payload.
+BATCH = 500
+_NIK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a load."""
+
+    uid: str
+    rows_read: int
+    rows_sealed: int
+    rows_quarantined: int
+    warnings: Mapping[str, int]
+    seq: int | None
+    resumed: bool
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one batch will write, gathered before the transaction begins."""
+
+    sealed: list[SealedRow] = field(default_factory=list)
+    blobs: list[SealedBlob] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """An intake into one kab/kota (code ``PP.KK``) of one election."""
+
+    guard: Guard
+    places: Places
+    actor: Actor
+    clock: Clock
+    kab: str
+    election: str
+
+    def prepare(self) -> Standing:
+        """Return where the election stands here. Raises BadInput when the region is no kab/kota or no stage was set."""
+        if self.kab not in self.places.kabs():
+            raise BadInput(f"{self.kab} is not a kab/kota: give a code such as 51.71", field="region")
+        with self.guard.store.reading() as session:
+            present = standing(session, self.kab, self.clock.now(), self.election)
+        if present is None:
+            detail = f"election {self.election} has no stage in {self.kab}: run gardu election set first"
+            raise BadInput(detail, field="election", public=N_("Tahapan pemilu belum ditetapkan untuk wilayah ini."))
+        return present
+
+    def load(self, path: Path, mapping: Path | None, advance: Callable[[int, int], None]) -> Done:
+        """Load the file at *path*. advance is told (bytes done, bytes in all).
+
+        Raises BadInput (not a DP4 file: says why), Conflict (already loaded, or being loaded), NotThere (refused), TrailDown.
+        """
+        present = self.prepare()
+        digest = FileDigest(self.guard.keys.key("index", NATION))
+        surveyed = survey(path, mapping, digest.update)
+        load, resumed = self._open(digest.digest())
+        ask = Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, self.kab, self.election, present.stage)
+        key = self.guard.keys.key("seal", self.kab)
+        blind = blind_of(self.guard.keys, self.kab)
+        receipt = None
+        for chunk in _chunks(rows(path, surveyed, skip=load.rows_read)):
+            batch = self._seal(chunk, key, blind, ask, load, present)
+            receipt = self._store(batch, ask, load)
+            advance(chunk[-1].end, surveyed.size)
+        self._finish(load)
+        warnings: dict[str, int] = json.loads(load.warnings)
+        return Done(load.uid, load.rows_read, load.rows_sealed, load.rows_quarantined, warnings, receipt.seq if receipt else None, resumed)
+
+    def findings(self, load: str) -> Iterator[tuple[int, list[Finding]]]:
+        """Yield (row number, reasons) of the load's quarantined rows, in the file's order; no value stands here."""
+        query = select(Quarantine.row_no, Quarantine.reasons).where(Quarantine.load == load).order_by(Quarantine.row_no)
+        with self.guard.store.reading() as session:
+            for row_no, reasons in session.execute(query):
+                yield row_no, [Finding(name, Reason(code)) for name, code in (pair.split(":") for pair in reasons.split(","))]
+
+    def _open(self, digest: bytes) -> tuple[Load, bool]:
+        """Begin a load, or take up one that was cut off."""
+        with self.guard.store.writing() as session:
+            known = session.scalar(select(Load).where(Load.digest == digest, Load.election == self.election))
+            if known is None:
+                load = Load(
+                    uid=new_uid(), kind="dp4", digest=digest, kab=self.kab, election=self.election, actor=self.actor.uid,
+                    state="running", rows_read=0, rows_sealed=0, rows_quarantined=0, warnings="{}", started_at=self.clock.now(),
+                )  # fmt: skip
+                session.add(load)
+                session.flush()
+                session.expunge(load)
+                return load, False
+            if known.state == "done" or known.kab != self.kab:
+                when = f"{known.started_at:%Y-%m-%d %H:%M} UTC into {known.kab}"
+                raise Conflict(f"this file was already loaded ({when}, load {known.uid}); nothing was changed")
+            session.expunge(known)
+            return known, True
+
+    def _seal(self, chunk: Sequence[RawRow | UnreadableRow], key: L1Key, blind: Blind, ask: Ask, load: Load, present: Standing) -> _Batch:
+        """Check and seal a batch, outside any transaction."""
+        now = self.clock.now()
+        checked = [(raw, self._check(raw, present)) for raw in chunk]
+        clean = [row for _, row in checked if isinstance(row, CleanRow)]
+        tokens = {row.row_no: blind.b_nik(row.values[_NIK], self.election) for row in clean}
+        taken = self._taken(clean, tokens, ask, now)
+        batch = _Batch(read=len(chunk))
+        for raw, row in checked:
+            if isinstance(row, CleanRow) and row.values[_NIK] in taken:
+                row = Rejected(row.row_no, (Finding("NIK", Reason.GANDA),))
+            if isinstance(row, Rejected):
+                batch.blobs.append(self._quarantined(raw, row, key, load))
+                continue
+            taken.add(row.values[_NIK])
+            batch.warnings.update(finding.reason.value for finding in row.warnings)
+            batch.sealed.append(self._sealed(row, key, blind, tokens[row.row_no]))
+        return batch
+
+    def _check(self, raw: RawRow | UnreadableRow, present: Standing) -> CleanRow | Rejected:
+        if isinstance(raw, UnreadableRow):
+            return Rejected(raw.row_no, raw.reasons)
+        return check(raw, self.kab, self.places, present.voting_day)
+
+    def _taken(self, clean: Sequence[CleanRow], tokens: Mapping[int, bytes], ask: Ask, now: datetime) -> set[str]:
+        """Return the NIKs of this batch that the roll already has, in any kab/kota."""
+        with self.guard.store.reading() as session:
+            candidates = rows_by_nik(session, self.election, set(tokens.values()))
+        by_token: dict[bytes, list[SealedRow]] = {}
+        for candidate in candidates:
+            by_token.setdefault(candidate.b_nik, []).append(candidate)
+        pairs = [(row.values[_NIK], found) for row in clean for found in by_token.get(tokens[row.row_no], ())]
+        return set(touch.duplicates(self.guard, self.actor, ask, pairs, now=now))
+
+    def _sealed(self, row: CleanRow, key: L1Key, blind: Blind, token: bytes) -> SealedRow:
+        clear = Clear(self.kab, new_uid(), row.kec, row.desa, row.tps, self.election, RowStatus.AKTIF.value, 1, key.epoch)
+        _, nkk, _, name, _, born = row.values[:6]
+        return seal_row(key, clear, row.values, token, blind.b_nkk(nkk), blind.b_nd(name, born))
+
+    def _quarantined(self, raw: RawRow | UnreadableRow, row: Rejected, key: L1Key, load: Load) -> SealedBlob:
+        reasons = ",".join(f"{finding.field}:{finding.reason.value}" for finding in row.reasons)
+        return seal_blob(
+            key, self.kab, new_uid(), [raw.content().decode()],
+            election=self.election, load=load.uid, row_no=row.row_no, reasons=reasons,
+        )  # fmt: skip
+
+    def _store(self, batch: _Batch, ask: Ask, load: Load) -> Receipt:
+        before = load.rows_read
+        load.rows_read += batch.read
+        load.rows_sealed += len(batch.sealed)
+        load.rows_quarantined += len(batch.blobs)
+        load.warnings = json.dumps(Counter(json.loads(load.warnings)) + batch.warnings, sort_keys=True)
+        written = [("voter", row.clear.uid, row.clear.row_version, row.seal) for row in batch.sealed]
+        written += [("quarantine", blob.uid, 1, blob.seal) for blob in batch.blobs]
+
+        def write(session: Session) -> None:
+            _insert(session, batch)
+            # Only the process that read up to here may go on: a second one on the same file stops here.
+            moved = session.execute(
+                update(Load).where(Load.uid == load.uid, Load.rows_read == before, Load.state == "running").values(_totals(load))
+            )
+            if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
+                raise Conflict(f"load {load.uid} is being carried on by another process; nothing of this batch was stored")
+
+        extra: dict[str, Json] = {"load": load.uid, "read": batch.read, "sealed": len(batch.sealed), "quarantined": len(batch.blobs)}
+        return touch.admit(self.guard, self.actor, ask, written, write, now=self.clock.now(), extra=extra)
+
+    def _finish(self, load: Load) -> None:
+        with self.guard.store.writing() as session:
+            session.execute(update(Load).where(Load.uid == load.uid).values(state="done", finished_at=self.clock.now()))
+        if load.rows_read != load.rows_sealed + load.rows_quarantined:
+            raise AssertionError("control total broken: rows read is not rows sealed plus rows quarantined")
+
+
+def _totals(load: Load) -> dict[str, object]:
+    return {name: getattr(load, name) for name in ("rows_read", "rows_sealed", "rows_quarantined", "warnings")}
+
+
+def _chunks(source: Iterator[RawRow | UnreadableRow]) -> Iterator[list[RawRow | UnreadableRow]]:
+    while chunk := list(islice(source, BATCH)):
+        yield chunk
+
+
+def _insert(session: Session, batch: _Batch) -> None:
+    if batch.sealed:
+        session.execute(insert(Voter), [_voter(row) for row in batch.sealed])
+        session.execute(insert(VoterKey), [_key(row.clear, row.wrapped) for row in batch.sealed])
+        session.execute(
+            insert(NikIndex),
+            [{"b_nik": r.b_nik, "election": r.clear.election, "kab": r.clear.kab, "uid": r.clear.uid} for r in batch.sealed],
+        )
+    if batch.blobs:
+        session.execute(insert(Quarantine), [_blob(blob) for blob in batch.blobs])
+
+
+def _voter(row: SealedRow) -> dict[str, object]:
+    clear = row.clear
+    return {
+        "kab": clear.kab, "uid": clear.uid, "kec": clear.kec, "desa": clear.desa, "tps": clear.tps, "election": clear.election,
+        "status": clear.status, "row_version": clear.row_version, "key_epoch": clear.key_epoch,
+        **{f"c{number:02d}": row.cells[number] for number in range(CELL_COUNT)},
+        "b_nik": row.b_nik, "b_nkk": row.b_nkk, "b_nd": row.b_nd, "seal": row.seal,
+    }  # fmt: skip
+
+
+def _key(clear: Clear, wrapped: bytes) -> dict[str, object]:
+    return {"kab": clear.kab, "uid": clear.uid, "wrapped": wrapped, "epoch": clear.key_epoch}
+
+
+def _blob(blob: SealedBlob) -> dict[str, object]:
+    return {
+        "kab": blob.kab, "uid": blob.uid, "election": blob.election, "load": blob.load, "row_no": blob.row_no,
+        "reasons": blob.reasons, "key_epoch": blob.key_epoch, "wrapped": blob.wrapped, "cell": blob.cell, "seal": blob.seal,
+    }  # fmt: skip

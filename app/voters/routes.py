@@ -1,0 +1,306 @@
+"""Pages of the roll: choose a task, search, read a voter. Nothing personal ever stands in an address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, current_app, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from app.identity import gate
+from app.identity.room import Card
+from app.kernel.actor import Actor
+from app.kernel.clock import Clock
+from app.kernel.errors import N_, BadInput, NotThere, StepUpNeeded
+from app.kernel.fields import ELEMENTS, Element, Purpose, Role, View
+from app.kernel.ids import decode_uid
+from app.kernel.regions import is_within, kab_of, parse_region
+from app.places import Places
+from app.policy.catalog import Labels
+from app.touch import Disclosure, Guard, Listing, Receipt
+from app.voters import actions
+from app.voters.actions import LISTED, MOST_PER_PAGE, Place, Task
+from app.voters.elections import Standing
+from app.voters.rules.dates import parse_date
+from app.web.i18n import gettext as _
+from app.web.i18n import language, ngettext
+from app.web.pages import VIEW_LABELS
+
+blueprint = Blueprint("voters", __name__)
+
+# Roles whose work is the roll. Everybody else gets 403 here, before any policy is asked; the policies would refuse them too.
+READERS = (Role.KPU_KAB, Role.KPU_PROV, Role.KPU_RI, Role.BAWASLU_KAB, Role.BAWASLU_PROV, Role.BAWASLU_RI)
+# Who may search by a key of identity; the others browse by desa and TPS.
+SEARCHERS = frozenset({Role.KPU_KAB})
+PER_PAGE = 25
+_TPS = re.compile(r"[0-9]{1,3}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """The room's objects, built once by the factory."""
+
+    guard: Guard
+    places: Places
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ElementRow:
+    """One element on the voter page."""
+
+    element: str
+    label: str
+    view: str
+    view_label: str
+    value: str | None
+    rules: Sequence[tuple[str, str]]
+    basis: str
+    owner: str
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLink:
+    """A receipt as a page shows it."""
+
+    seq: int
+    leaf_hex: str
+    log: str
+    url: str
+
+
+def cards(actor: Actor) -> list[Card]:
+    """Return what the home page offers this role from the roll."""
+    if actor.role in READERS:
+        title = _("Cari pemilih") if actor.role in SEARCHERS else _("Lihat daftar pemilih")
+        return [Card("/voters", title, _("Pilih tugas, lalu cari. Setiap data yang terbuka tercatat dengan nomor tanda terima."))]
+    return []
+
+
+@blueprint.get("/voters")
+@gate.roles(*READERS)
+def search_page() -> str | Response:
+    """Choose the task, then the way to search."""
+    actor, roll = gate.current_actor(), _roll()
+    tasks = _tasks(roll, actor)
+    chosen = request.args.get("purpose")
+    if chosen is not None:
+        if chosen:
+            gate.choose_task(_purpose(chosen, tasks))
+        return redirect(
+            "/voters" if "region" not in request.args else f"/voters?region={_region(roll, actor, request.args['region'])}", 303
+        )
+    return _search_form(roll, actor)
+
+
+@blueprint.post("/voters/search")
+@gate.roles(*READERS)
+def search() -> str | Response | tuple[str, int]:
+    """Search by NIK, by name and birth date, or by desa and TPS."""
+    actor, roll, form = gate.current_actor(), _roll(), request.form
+    purpose = _purpose(form.get("purpose", ""), _tasks(roll, actor))
+    gate.choose_task(purpose)
+    actor = gate.current_actor()
+    try:
+        task = Task(purpose, roll.guard.policies.catalog.roles[actor.role].basis, _kab(form.get("region", "")))
+        return _results(roll, actor, task, form)
+    except StepUpNeeded:
+        # What was typed is not carried along: it would stand in an address.
+        return redirect("/step-up?next=/voters", 303)
+    except BadInput as error:
+        return _search_form(roll, actor, error=_(error.public)), 400
+
+
+@blueprint.get("/voters/<public_id>")
+@gate.roles(*READERS)
+def voter(public_id: str) -> str:
+    """Read one voter: each of the 13 elements with its view and why."""
+    actor, roll = gate.current_actor(), _roll()
+    kab, uid = actions.parse_public_id(public_id)
+    task = _task(roll, actor, kab)
+    actor = gate.current_actor()
+    disclosure, present = actions.read_voter(roll.guard, actor, task, uid, roll.clock.now())
+    return _voter_page(roll, public_id, disclosure, present)
+
+
+def _roll() -> Roll:
+    roll: Roll = current_app.extensions["gardu.roll"]
+    return roll
+
+
+def _tasks(roll: Roll, actor: Actor) -> list[Purpose]:
+    return list(roll.guard.policies.catalog.roles[actor.role].purposes)
+
+
+def _task(roll: Roll, actor: Actor, kab: str) -> Task:
+    """Return the task in hand: the one chosen, or the role's only one."""
+    tasks = _tasks(roll, actor)
+    purpose = gate.current_person().purpose
+    if purpose is None or purpose not in tasks:
+        if len(tasks) != 1:
+            raise BadInput("no task chosen", field="purpose", public=N_("Pilih tugas terlebih dahulu di halaman pencarian."))
+        purpose = tasks[0]
+        gate.choose_task(purpose)
+    return Task(purpose, roll.guard.policies.catalog.roles[actor.role].basis, kab)
+
+
+def _purpose(text: str, tasks: Sequence[Purpose]) -> Purpose:
+    for purpose in tasks:
+        if purpose.value == text:
+            return purpose
+    raise BadInput("not a purpose of this role", field="purpose", public=N_("Pilih tugas yang termasuk peran Anda."))
+
+
+def _kab(text: str) -> str:
+    region = parse_region(text)
+    if kab_of(region) != region:
+        raise BadInput("region is no kab/kota", field="region", public=N_("Pilih satu kab/kota."))
+    return region
+
+
+def _region(roll: Roll, actor: Actor, text: str) -> str:
+    """Return a kab/kota of the actor's jurisdiction for the form; the policies decide again at each use."""
+    region = _kab(text)
+    if region not in roll.places.kabs() or not is_within(region, actor.region):
+        raise NotThere("region outside the jurisdiction")
+    return region
+
+
+def _search_form(roll: Roll, actor: Actor, error: str | None = None) -> str:
+    tasks, words = _tasks(roll, actor), _words(roll)
+    task = gate.current_person().purpose
+    if task not in tasks and len(tasks) == 1:
+        task = tasks[0]
+        gate.choose_task(task)
+    regions = [(code, roll.places.name(code) or code) for code in roll.places.kabs() if is_within(code, actor.region)]
+    asked = request.args.get("region") or request.form.get("region")
+    region = regions[0][0] if len(regions) == 1 else _region(roll, actor, asked) if asked else None
+    return render_template(
+        "voters/search.html",
+        tasks=[(purpose.value, words.purposes[purpose], "") for purpose in tasks],
+        task=task.value if task in tasks and task is not None else None,
+        regions=regions,
+        region=region,
+        desa=_desa(roll.places, region) if region else [],
+        may_nik=actor.role in SEARCHERS,
+        may_name=actor.role in SEARCHERS,
+        error=error,
+    )
+
+
+def _desa(places: Places, kab: str) -> list[tuple[str, str]]:
+    return [
+        (desa, f"{places.name(desa)} · {_('Kec.')} {places.name(kec)}") for kec in places.children(kab) for desa in places.children(kec)
+    ]
+
+
+def _results(roll: Roll, actor: Actor, task: Task, form: Mapping[str, str]) -> str:
+    now = roll.clock.now()
+    if form.get("nik"):
+        nik = re.sub(r"[\s.\-]", "", form["nik"])
+        return _page(roll, _("NIK"), actions.find_by_nik(roll.guard, actor, task, nik, now), None)
+    if form.get("name") or form.get("birth_date"):
+        day = parse_date(form.get("birth_date", "").strip())
+        if day is None:
+            raise BadInput("birth date unreadable", field="birth_date", public=N_("Isi tanggal lahir, misalnya 31-12-1990."))
+        found = actions.find_by_name(roll.guard, actor, task, form.get("name", ""), day.isoformat(), now)
+        return _page(roll, _("nama dan tanggal lahir"), found, None)
+    if form.get("desa") and form.get("tps"):
+        place = _place(roll, form)
+        listing, more = actions.browse(roll.guard, actor, task, place, now)
+        hidden = {"purpose": task.purpose.value, "region": task.kab, "desa": place.desa, "tps": place.tps, "limit": str(place.limit)}
+        where = f"{roll.places.name(place.desa)}, TPS {place.tps}"
+        return _page(roll, where, listing, {**hidden, "before": more} if more else None)
+    raise BadInput("no key given", field="nik", public=N_("Isi salah satu: NIK; nama dan tanggal lahir; atau desa dan TPS."))
+
+
+def _place(roll: Roll, form: Mapping[str, str]) -> Place:
+    desa, tps, before = parse_region(form["desa"]), form["tps"].strip(), form.get("before") or None
+    if not _TPS.fullmatch(tps) or roll.places.name(desa) is None:
+        raise BadInput("tps or desa unreadable", field="tps", public=N_("Pilih desa, dan isi nomor TPS dengan angka, misalnya 1 atau 001."))
+    if before is not None:
+        try:
+            decode_uid(before)
+        except ValueError:
+            raise BadInput("cursor unreadable", field="before") from None
+    limit = form.get("limit", str(PER_PAGE))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MOST_PER_PAGE:
+        raise BadInput("limit out of bounds", field="limit", public=N_("Jumlah baris per halaman antara 1 dan 100."))
+    return Place(desa, tps.zfill(3), before, int(limit))
+
+
+def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] | None) -> str:
+    words = _words(roll)
+    found = len(listing.shown)
+    return render_template(
+        "voters/results.html",
+        how=how,
+        rows=[_row(words, disclosure) for disclosure in listing.shown],
+        count=ngettext("%(num)s pemilih di halaman ini.", "%(num)s pemilih di halaman ini.", found),
+        receipt=_receipt(listing.receipt),
+        next_form=next_form,
+        empty=not found,
+        broken=len(listing.broken),
+    )
+
+
+def _row(words: Labels, disclosure: Disclosure) -> dict[str, object]:
+    cells = [(words.elements[element], disclosure.grant.views[element].word, disclosure.values.get(element)) for element in LISTED]
+    return {"url": f"/voters/{disclosure.row.kab}-{disclosure.row.uid}", "cells": cells}
+
+
+def _receipt(receipt: Receipt) -> ReceiptLink:
+    return ReceiptLink(receipt.seq, receipt.leaf.hex(), receipt.log, f"/me/activity/{receipt.seq}/receipt")
+
+
+def _voter_page(roll: Roll, public_id: str, disclosure: Disclosure, present: Standing) -> str:
+    words, places, row = _words(roll), roll.places, disclosure.row
+    offer = [words.elements[element] for element in disclosure.grant.offer]
+    return render_template(
+        "voters/voter.html",
+        public_id=public_id,
+        place=[
+            (_("Kab/kota"), places.name(row.kab) or row.kab),
+            (_("Kecamatan"), places.name(row.kec) or row.kec),
+            (_("Desa/kelurahan"), places.name(row.desa) or row.desa),
+        ],
+        tps=row.tps,
+        election=present.election,
+        stage_label=words.stages[present.stage],
+        elements=[_element(roll, disclosure, element) for element in ELEMENTS],
+        receipt=_receipt(disclosure.receipt),
+        offer=offer,
+        step_up_url=f"/step-up?next=/voters/{public_id}" if offer else None,
+        back_url="/voters",
+    )
+
+
+def _element(roll: Roll, disclosure: Disclosure, element: Element) -> ElementRow:
+    view = disclosure.grant.views[element]
+    why = roll.guard.policies.explain(disclosure.grant, element)
+    title = why.title_en if language() == "en" else why.title
+    return ElementRow(
+        element=element.value,
+        label=_words(roll).elements[element],
+        view=view.word,
+        view_label=_(VIEW_LABELS[view.word]),
+        value=_value(element, view, disclosure.values.get(element)),
+        rules=[(rule, title if position == 0 else "") for position, rule in enumerate(why.rules)],
+        basis=why.basis,
+        owner=why.owner,
+        more=_(why.sentence, **why.params[language()]),
+    )
+
+
+def _value(element: Element, view: View, value: str | None) -> str | None:
+    """Say a generalised value in words."""
+    if value and element is Element.TANGGAL_LAHIR and view is View.RINGKAS:
+        return _("%(age)s tahun pada hari pemungutan suara", age=value)
+    return value
+
+
+def _words(roll: Roll) -> Labels:
+    return roll.guard.policies.catalog.labels(language())
