@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.audit.note import Signer
 from app.audit.trail import Trail
+from app.identity import gate
 from app.identity import routes as identity_routes
 from app.identity.room import Identity
 from app.kernel.clock import Clock, SystemClock
@@ -130,7 +131,7 @@ def web_app(house: House) -> Flask:
     pages.install(app, demo=settings.demo, public_origin=settings.public_origin)
     identity_routes.install(app, house.identity)
     app.register_blueprint(voters_routes.blueprint)
-    app.add_url_rule("/healthz", "healthz", lambda: _health(house))
+    app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app
 
 

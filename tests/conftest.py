@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from app.cli.install import Plan, install
+from app.cli.shell import host_actor
+from app.custody import keys as custody_keys
+from app.factory import House, join
+from app.kernel.actor import Actor
+from app.kernel.fields import Basis, Purpose, Role, Stage
+from app.kernel.ids import new_uid
+from app.settings import Settings
 from app.store.engine import Store
 from app.store.migrate import upgrade
+from app.vault.keys.local import LocalKeyring
+from app.voters import dp4, elections
+from app.voters.actions import Task
+from app.voters.rules.rows import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "migrations"
@@ -95,3 +110,97 @@ def store(database: str) -> Iterator[Store]:
     opened = Store(database)
     yield opened
     opened.dispose()
+
+
+# Before the review dates in policies/: a policy past its review opens nothing.
+NOW = datetime(2026, 12, 1, 3, 0, tzinfo=UTC)
+PASSPHRASE = "kunci uji coba gardu"
+KAB, NEIGHBOUR, ELECTION = "51.71", "51.03", "2029"
+VOTING_DAY = date(2029, 2, 14)
+
+
+class FakeClock:
+    """A clock that stands where the test puts it."""
+
+    def __init__(self, moment: datetime = NOW) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def move(self, **gap: float) -> None:
+        self.moment += timedelta(**gap)
+
+
+def make_house(data: Path, database: str, owner: str | None = None, clock: FakeClock | None = None) -> House:
+    """Install Gardu in *data* over *database* and join it with a fake clock; the stage is dps in KAB and NEIGHBOUR."""
+    install(Plan(data, "uji.localhost/gardu/1", database, owner, "http://127.0.0.1:8000", True), PASSPHRASE, NOW).close()
+    settings = Settings.load(data, {})
+    house = join(settings, LocalKeyring.open(settings.keyring, PASSPHRASE), clock or FakeClock())
+    for kab in (KAB, NEIGHBOUR):
+        custody_keys.ensure(house.guard, host_actor(), kab, custody_keys.LOCAL, NOW)
+    with house.store.writing() as session:
+        elections.set_stage(session, ELECTION, VOTING_DAY, [KAB, NEIGHBOUR], Stage.DPS, "host:0", NOW)
+    return house
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """A fresh installation over each engine, opened as the application's role, with a fake clock."""
+    if request.param == "postgresql":
+        owner, application = request.getfixturevalue("postgres").migrated()
+        made = make_house(tmp_path / "data", application, owner)
+    else:
+        made = make_house(tmp_path / "data", "sqlite:///gardu.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sqlite_house(tmp_path: Path) -> Iterator[House]:
+    """A fresh installation over SQLite, with a fake clock."""
+    made = make_house(tmp_path / "data", "sqlite:///gardu.db")
+    yield made
+    made.close()
+
+
+def dp4_row(number: int = 1, **changes: str) -> dict[str, str]:
+    """One valid synthetic DP4 row of Kota Denpasar; *number* makes NIK, NKK and name its own."""
+    row = {
+        "DPID": f"{number}", "NKK": f"517101010110{number:04d}", "NIK": f"517101{1:02d}0180{number:04d}", "NAMA": f"WAYAN UJI {_letters(number)}",
+        "JK": "L", "TMPT_LHR": "DENPASAR", "TGL_LHR": "01|01|1980", "STS": "S", "ALAMAT": f"JL. UJI NO. {number}", "RT": "001", "RW": "002",
+        "DIS": "0", "KTPel": "S", "SUMBER": "DP4", "KET": "", "TPS": "001", "KECAMATAN": "DENPASAR SELATAN", "DESA": "SANUR",
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def _letters(number: int) -> str:
+    return "".join(chr(65 + int(digit)) for digit in str(number))
+
+
+def write_dp4(path: Path, rows: Iterable[Mapping[str, str]], delimiter: str = ",") -> Path:
+    """Write rows as a DP4 file and return its path."""
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def load_dp4(house: House, path: Path, kab: str = KAB) -> dp4.Done:
+    """Bring a DP4 file into *house*, as the command does."""
+    return dp4.Intake(house.guard, house.places, host_actor(), house.clock, kab, ELECTION).load(path, None, lambda done, total: None)
+
+
+def operator(house: House, region: str = KAB, **changes: object) -> Actor:
+    """An operator of *region* whose factor is fresh at the house's clock."""
+    actor = Actor(
+        uid="o" * 26, office=f"kpu-{region}", unit="data", role=Role.KPU_KAB, roles=frozenset({Role.KPU_KAB}), region=region,
+        request=new_uid(), session="s" * 26, method="totp", factor_at=house.clock.now(), address="192.0.2.1",
+    )  # fmt: skip
+    return replace(actor, **changes)  # type: ignore[arg-type]  # a test's own choice
+
+
+def task(kab: str = KAB) -> Task:
+    """The operator's task in *kab*."""
+    return Task(Purpose.PEMUTAKHIRAN, Basis.PKPU7_2022, kab)

@@ -55,15 +55,26 @@ def test_a_path_goes_from_the_nation_down() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["51.71.01", "517101", "51 71 01", "51-71-01", "01", "1", "Denpasar Selatan", "DENPASAR  SELATAN", "Kec. Denpasar Selatan"]
-    + ["KECAMATAN DENPASAR SELATAN", "denpasarselatan", "Denpasar-Selatan"],
+    [
+        *("51.71.01", "517101", "51 71 01", "51-71-01", "01", "1"),
+        *(
+            "Denpasar Selatan",
+            "DENPASAR  SELATAN",
+            "Kec. Denpasar Selatan",
+            "KECAMATAN DENPASAR SELATAN",
+            "denpasarselatan",
+            "Denpasar-Selatan",
+        ),
+    ],
 )
 def test_a_kecamatan_is_found_as_people_write_it(text: str) -> None:
     """Codes in several spellings; names without regard to case, spaces, punctuation and the word kecamatan."""
     assert PLACES.find_kecamatan(DENPASAR, text) == (SELATAN,)
 
 
-@pytest.mark.parametrize("text", ["51.71.01.1001", "5171011001", "1001", "SERANGAN", "Kel. Serangan", "KELURAHAN SERANGAN", "Desa Serangan"])
+@pytest.mark.parametrize(
+    "text", ["51.71.01.1001", "5171011001", "1001", "SERANGAN", "Kel. Serangan", "KELURAHAN SERANGAN", "Desa Serangan"]
+)
 def test_a_desa_is_found_as_people_write_it(text: str) -> None:
     """A leading word matters only where it must decide."""
     assert PLACES.find_desa(SELATAN, text) == (SERANGAN,)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Table, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,9 +19,16 @@ from app.audit.tree import Frontier
 from app.kernel.errors import GarduError, TrailDown
 from app.kernel.payload import SealedPayload
 
+if TYPE_CHECKING:
+    import psycopg
+
 # Stands in a head row that has no entry yet.
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD = cast(Table, TrailHead.__table__)
+_ENTRIES = cast(Table, TrailEntry.__table__)
+_PAYLOADS = cast(Table, TrailPayload.__table__)
+_TOUCHES = cast(Table, TouchIndex.__table__)
+_CHECKPOINTS = cast(Table, TrailCheckpoint.__table__)
 # Built once: making a statement anew for each batch costs more than running it.
 _LOCK_HEAD = (
     select(_HEAD.c.size, _HEAD.c.last, _HEAD.c.frontier, _HEAD.c.checkpoint).where(_HEAD.c.log == bindparam("of")).with_for_update()
@@ -31,11 +38,12 @@ _MOVE_HEAD = (
     .where(_HEAD.c.log == bindparam("of"))
     .values({name: bindparam(name) for name in ("size", "last", "frontier", "checkpoint", "changed_at")})
 )
+_SIGNED = insert(_CHECKPOINTS)
 _DURABLE = text("SET LOCAL synchronous_commit = on")
-_ENTRIES = cast(Table, TrailEntry.__table__)
-_PAYLOADS = cast(Table, TrailPayload.__table__)
-_TOUCHES = cast(Table, TouchIndex.__table__)
-_CHECKPOINTS = cast(Table, TrailCheckpoint.__table__)
+# A table's INSERT with one mark per column (SQLite), and its COPY (PostgreSQL; needs no more than the right to INSERT).
+_FILLED = (_ENTRIES, _PAYLOADS, _TOUCHES)
+_INSERT = {table: str(insert(table).compile(dialect=sqlite.dialect())) for table in _FILLED}
+_COPY = {table: f"COPY {table.name} ({', '.join(table.columns.keys())}) FROM STDIN".encode("ascii") for table in _FILLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,10 @@ def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(str(insert(table).compile(dialect=_SQLITE)), rows)
+        connection.exec_driver_sql(_INSERT[table], rows)
         return
-    cursor = cast("psycopg.Cursor[tuple[object, ...]]", connection.connection.cursor())
-    with cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN").format(Identifier(table.name), _names(table))) as copy:
+    cursor = cast("psycopg.Cursor[object]", connection.connection.cursor())
+    with cursor, cursor.copy(_COPY[table]) as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -128,7 +136,7 @@ def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -
 def advance(session: Session, head: Head, checkpoint: str, at: datetime) -> None:
     """Store the batch's checkpoint and move the head row on. *at* is the last entry's moment."""
     connection = session.connection()
-    connection.execute(insert(_CHECKPOINTS), {"log": head.log, "size": head.size, "note": checkpoint})
+    connection.execute(_SIGNED, {"log": head.log, "size": head.size, "note": checkpoint})
     moved = {
         "of": head.log,
         "size": head.size,

@@ -86,11 +86,11 @@ class _Desk:
         self.crowd = 1
 
     def put(self, ticket: _Ticket, work: Callable[[_Desk], None]) -> None:
-        """Queue *ticket*; the first one starts the thread. Raises TrailDown after close."""
+        """Queue *ticket*, starting the thread when there is none. Raises TrailDown after close."""
         with self.changed:
             if self.closed:
                 raise TrailDown("the trail is closed")
-            if self.thread is None:
+            if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=work, args=(self,), name="gardu-trail", daemon=True)
                 self.thread.start()
             self.waiting.append(ticket)

@@ -138,4 +138,3 @@ def _synth(group: click.Group) -> None:
             raise click.UsageError(error.detail) from None
         except BrokenPipeError:
             sys.stderr.close()  # whoever read us has enough
-

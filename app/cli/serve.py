@@ -41,6 +41,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
 def log_to_stdout() -> None:
     """Write structured logs, one JSON object a line, to stdout; never a form value, never a traceback's locals."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

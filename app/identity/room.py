@@ -18,6 +18,7 @@ from app.kernel.actor import Actor
 from app.kernel.clock import Clock
 from app.kernel.fields import Action, Outcome, Purpose
 from app.kernel.payload import SealedPayload
+from app.places import Places
 from app.store.engine import Store
 from app.vault.house import KeyHouse
 from app.vault.payload import PayloadBox
@@ -60,7 +61,7 @@ class Identity:
     """The room's objects, built once by the factory.
 
     log: the log's origin. secure_cookies: cookies carry Secure and the ``__Host-`` prefix. public_origin: ``https://host[:port]``.
-    cards: what the home page offers an actor. hasher: the production cost unless a test gives its own. issuer: the name an
+    cards: what the home page offers an actor. places: names of regions. hasher: the production cost unless a test gives its own. issuer: the name an
     authenticator app shows.
     """
 
@@ -73,6 +74,7 @@ class Identity:
     secure_cookies: bool
     public_origin: str
     cards: Callable[[Actor], Sequence[Card]] = no_cards
+    places: Places = field(default_factory=Places)
     hasher: Hasher = field(default_factory=Hasher)
     issuer: str = "Gardu"
 

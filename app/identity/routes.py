@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import urlencode
 
 import segno
 from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request
 
-from app.identity import accounts, actions, gate, labels, passwords, totp
+from app.audit.canonical import MAX_INT
+from app.audit.entry import moment
+from app.audit.query import StoredEntry
+from app.identity import accounts, actions, activity, gate, labels, passwords, totp
 from app.identity.gate import half, public
 from app.identity.room import Identity
 from app.identity.sessions import Opened, Person
 from app.identity.totp import WrongCode
 from app.kernel.errors import N_, BadInput, NotAllowed
 from app.kernel.fields import Role
-from app.web import i18n
+from app.web import csrf, i18n
 from app.web.i18n import gettext as _
 from app.web.pages import safe_next
 
@@ -27,9 +31,13 @@ _TYPED_NAME = 64  # what of a typed username is shown again
 
 
 def install(app: Flask, identity: Identity) -> None:
-    """Give *app* these pages and the gate before every page. The CSRF check must be put as before_request after this."""
+    """Give *app* these pages, and put before every page the gate and, behind it, the check of forms, which needs what the gate found.
+
+    ``app.web.pages.install`` must have run before.
+    """
     app.extensions[gate.EXTENSION] = identity
     app.before_request(gate.admit)
+    app.before_request(csrf.check)
     app.register_blueprint(pages)
 
 
@@ -184,6 +192,26 @@ def language() -> Response:
     return response
 
 
+@pages.get("/me/activity")
+def my_activity() -> str:
+    """Show what the log says about the person."""
+    person, actor = gate.current_person(), gate.current_actor()
+    before, limit = _number("before"), _number("limit")
+    found, following = activity.own_entries(gate.identity(), actor, _now(), before=before, limit=activity.PAGE if limit is None else limit)
+    rows = [_activity_row(one) for one in found]
+    return render_template("activity.html", rows=rows, next_before=following, zone_office=person.office)
+
+
+@pages.get(f"/me/activity/<int(max={MAX_INT}):seq>/receipt")
+def my_receipt(seq: int) -> Response:
+    """Hand out the proof of one of the person's own entries as a file."""
+    proof = activity.own_receipt(gate.identity(), gate.current_actor(), seq, _now())
+    response = make_response(proof)
+    response.mimetype = "text/plain"
+    response.headers["Content-Disposition"] = f'attachment; filename="gardu-{seq}.tlog-proof"'
+    return response
+
+
 def _go(path: str) -> Response:
     # 303: whatever came, what follows is a GET; a form is never sent a second time.
     return make_response(redirect(path, 303))
@@ -227,6 +255,31 @@ def _enrol_page(person: Person, error: BadInput | None) -> str:
 def _password_page(error: BadInput | None) -> str:
     forced = gate.current_person().must_change
     return render_template("password.html", forced=forced, error=error and _(error.public), min_length=passwords.MIN_LENGTH)
+
+
+def _number(name: str) -> int | None:
+    given = request.args.get(name)
+    if given is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", given, re.ASCII):
+        raise BadInput(f"{name} is not a whole number", field=name)
+    return int(given)
+
+
+def _activity_row(stored: StoredEntry) -> dict[str, object]:
+    members, purposes = stored.members, labels.PURPOSES
+    scope, subjects = members["scope"], members["subjects"]
+    return {
+        "seq": stored.seq,
+        "at": moment(members["at"]),
+        "action_label": _(labels.ACTIONS[members["action"]]),
+        "outcome": members["outcome"],
+        "outcome_label": _(labels.OUTCOMES[members["outcome"]]),
+        "purpose_label": _(purposes[members["purpose"]]) if members["purpose"] else None,
+        "scope_name": (gate.identity().places.name(scope) or scope) if scope else None,
+        "count": subjects["count"] if subjects else None,
+        "receipt_url": f"/me/activity/{stored.seq}/receipt",
+    }
 
 
 def _is_clock(error: BadInput | None) -> bool:

@@ -131,7 +131,7 @@ def _refuse_over(session: Session, kind: str, subject: str, now: datetime, *, co
                 FailureCount.slot > at // limit.bucket - limit.buckets,
             )
         )
-        counts = dict(rows.tuples().all())
+        counts = dict(rows.all())
         # Our own attempt, counted a moment ago, is not a failure yet.
         counts[at // limit.bucket] = counts.get(at // limit.bucket, 0) - counted
         if wait := rules.wait_seconds(counts, limit, at):

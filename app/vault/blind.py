@@ -36,7 +36,7 @@ _WORDS = dict.fromkeys(_MUHAMMAD.split(), "muhammad") | {
     "kmg": "komang",
     "kdk": "kadek",
 }
-_TITLE_WORDS = "h hj haji hajah hajjah kh drs dra dr drg ir prof"
+_TITLE_WORDS = "h hj haji hajah hajjah drs dra dr drg ir prof"
 # Titles in front of a name; the last word always stays. Permendagri 73/2022 lets titles stand on the KTP-el.
 _TITLES = frozenset(_TITLE_WORDS.split())
 _DEGREE_WORDS = (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, current_app, redirect, render_template, request
+from flask import Blueprint, current_app, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from app.identity import gate
@@ -78,6 +78,15 @@ def cards(actor: Actor) -> list[Card]:
         title = _("Cari pemilih") if actor.role in SEARCHERS else _("Lihat daftar pemilih")
         return [Card("/voters", title, _("Pilih tugas, lalu cari. Setiap data yang terbuka tercatat dengan nomor tanda terima."))]
     return []
+
+
+@blueprint.before_app_request
+def _show_the_way() -> None:
+    """Put the roll into the navigation of those whose work it is."""
+    actor = g.get("actor")
+    if isinstance(actor, Actor) and actor.role in READERS:
+        home, *others = g.get("nav") or [(_("Beranda"), "/", False)]
+        g.nav = [home, (_("Pemilih"), "/voters", request.path.startswith("/voters")), *others]
 
 
 @blueprint.get("/voters")
@@ -248,7 +257,8 @@ def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] |
 
 
 def _row(words: Labels, disclosure: Disclosure) -> dict[str, object]:
-    cells = [(words.elements[element], disclosure.grant.views[element].word, disclosure.values.get(element)) for element in LISTED]
+    views = disclosure.grant.views
+    cells = [(words.elements[one], views[one].word, _value(one, views[one], disclosure.values.get(one))) for one in LISTED]
     return {"url": f"/voters/{disclosure.row.kab}-{disclosure.row.uid}", "cells": cells}
 
 
@@ -295,11 +305,52 @@ def _element(roll: Roll, disclosure: Disclosure, element: Element) -> ElementRow
     )
 
 
+# Codes of Model A-Daftar Pemilih in words (facts: KPU's own letters; the six disabilities of PKPU 7/2022; the remarks of coklit).
+_CODES: Mapping[Element, Mapping[str, str]] = {
+    Element.JENIS_KELAMIN: {"L": N_("laki-laki"), "P": N_("perempuan")},
+    Element.STATUS_KAWIN: {"B": N_("belum kawin"), "S": N_("sudah kawin"), "P": N_("pernah kawin")},
+    Element.KTP_EL: {"S": N_("sudah punya KTP-el"), "B": N_("belum punya KTP-el")},
+    Element.DISABILITAS: {
+        "0": N_("bukan penyandang disabilitas"),
+        "1": N_("disabilitas fisik"),
+        "2": N_("disabilitas intelektual"),
+        "3": N_("disabilitas mental"),
+        "4": N_("disabilitas sensorik wicara"),
+        "5": N_("disabilitas sensorik rungu"),
+        "6": N_("disabilitas sensorik netra"),
+        "ya": N_("penyandang disabilitas"),
+        "tidak": N_("bukan penyandang disabilitas"),
+    },
+    Element.KETERANGAN: {
+        "1": N_("meninggal"),
+        "2": N_("ganda"),
+        "3": N_("di bawah umur"),
+        "4": N_("pindah domisili"),
+        "5": N_("WNA"),
+        "6": N_("TNI"),
+        "7": N_("Polri"),
+        "8": N_("salah TPS"),
+        "U": N_("ubah data"),
+    },
+}
+
+
 def _value(element: Element, view: View, value: str | None) -> str | None:
-    """Say a generalised value in words."""
-    if value and element is Element.TANGGAL_LAHIR and view is View.RINGKAS:
+    """Say a code, a date or a generalised value in words; the code itself stays readable beside them."""
+    if not value:
+        return value
+    if element is Element.TANGGAL_LAHIR:
+        return _birth(view, value)
+    words = _CODES.get(element, {}).get(value)
+    if words is None:
+        return value
+    return _(words) if value.islower() else f"{value} – {_(words)}"
+
+
+def _birth(view: View, value: str) -> str:
+    if view is View.RINGKAS:
         return _("%(age)s tahun pada hari pemungutan suara", age=value)
-    return value
+    return "-".join(reversed(value.split("-"))) if view is View.UTUH else value
 
 
 def _words(roll: Roll) -> Labels:

@@ -1,6 +1,6 @@
 """Forms must come from our own pages: a token bound to the session, and what the browser says about the sender.
 
-The token is base64url HMAC-SHA-256 under ``g.csrf_key`` of the session's id hash (``g.csrf_binding``), or of a random cookie before
+The token is base64url HMAC-SHA-256, under ``g.csrf_key`` or else ``app.config["GARDU_CSRF_KEY"]``, of the session's id hash (``g.csrf_binding``), or of a random cookie before
 anybody has signed in. It changes with the session, so a form from before a login or logout is refused.
 """
 
@@ -37,11 +37,6 @@ def install(app: Flask, *, public_origin: str, demo: bool) -> None:
     """
     app.extensions[_EXTENSION] = (origin_of(public_origin), demo)
 
-    @app.before_request
-    def _key() -> None:
-        if "csrf_key" not in g:
-            g.csrf_key = app.config.get("GARDU_CSRF_KEY")
-
     @app.after_request
     def _remember(response: Response) -> Response:
         fresh = g.get("csrf_fresh")
@@ -53,7 +48,7 @@ def install(app: Flask, *, public_origin: str, demo: bool) -> None:
 
 def token() -> str:
     """Return the token of this session for a hidden field. Raises KeysDown when the key is absent or short."""
-    key = g.get("csrf_key")
+    key = g.get("csrf_key") or current_app.config.get("GARDU_CSRF_KEY")
     if not isinstance(key, bytes) or len(key) < _KEY_BYTES:
         raise KeysDown("GARDU_CSRF_KEY is absent or shorter than 32 bytes")
     mac = hmac.digest(key, _binding(), hashlib.sha256)

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from app.audit.entry import Draft
 from app.audit.note import Signer
 from app.audit.trail import Receipt, Trail
-from app.identity import accounts, totp
+from app.identity import accounts, actions, sessions, totp
 from app.identity.passwords import Hasher
-from app.identity.room import Identity
+from app.identity.room import Identity, Visitor
+from app.identity.sessions import Opened, Person
 from app.identity.tables import Account, LoginSession
 from app.kernel.actor import Actor
 from app.kernel.errors import TrailDown
@@ -175,3 +176,22 @@ def edited(identity: Identity, uid: str) -> Iterator[Account]:
     with identity.store.writing() as session:
         yield session.get_one(Account, uid)
 
+
+
+VISITOR = Visitor("req-1", "192.0.2.7")
+
+
+def half_of(identity: Identity, who: Someone) -> Opened:
+    """Sign in with the password; the code is still owed."""
+    return actions.begin_login(identity, VISITOR, who.username, who.password, identity.clock.now())
+
+
+def person_of(identity: Identity, opened: Opened) -> Person:
+    """Return who holds a session now."""
+    return sessions.resolve(identity.store, opened.secret, identity.clock.now())
+
+
+def full_of(identity: Identity, who: Someone) -> Opened:
+    """Sign in with password and the code of now."""
+    person = person_of(identity, half_of(identity, who))
+    return actions.finish_login(identity, person, VISITOR, who.code(identity.clock.now()), identity.clock.now())

@@ -82,7 +82,9 @@ def test_functions_and_modules_keep_their_caps(capsys: pytest.CaptureFixture[str
 
     functions.sort()
     with capsys.disabled():
-        print(f"\nfunctions: median {functions[len(functions) // 2][0]}, 9 in 10 ≤ {functions[len(functions) * 9 // 10][0]}; modules: largest {max(sizes)[0]}")
+        print(
+            f"\nfunctions: median {functions[len(functions) // 2][0]}, 9 in 10 ≤ {functions[len(functions) * 9 // 10][0]}; modules: largest {max(sizes)[0]}"
+        )
     assert [f for f in functions if f[0] > FUNCTION_CAP] == []
     assert [m for m in sizes if m[0] > MODULE_CAP] == []
 
@@ -103,7 +105,13 @@ def test_migrations_import_only_tables() -> None:
     allowed = {"app.audit.tables", "app.identity.tables", "app.store.keys", "app.voters.tables", "app.store.base", "app.store.engine"}
     for path in (ROOT / "migrations").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert {name for name in names if name.startswith("app")} <= allowed, path
 
 

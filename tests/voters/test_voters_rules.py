@@ -118,7 +118,9 @@ def test_what_is_odd_enters_the_roll_with_a_warning(column: str, text: str, foun
     assert [str(finding) for finding in row.warnings] == [found]
 
 
-@pytest.mark.parametrize(("column", "known"), [("DIS", ["", *"0123456"]), ("KET", ["", "U", *"12345678", "90", "97"]), ("SUMBER", ["", "DP4", "DPTb", "DPK"])])
+@pytest.mark.parametrize(
+    ("column", "known"), [("DIS", ["", *"0123456"]), ("KET", ["", "U", *"12345678", "90", "97"]), ("SUMBER", ["", "DP4", "DPTb", "DPK"])]
+)
 def test_known_codes_do_not_warn(column: str, known: list[str]) -> None:
     """Every code of the tables, and empty where it means none."""
     assert [reasons(**{column: code}) for code in known] == [set()] * len(known)
@@ -140,7 +142,7 @@ def test_everything_wrong_with_a_row_is_told_at_once() -> None:
 
 def test_a_name_of_two_desa_is_ambiguous() -> None:
     """The row waits until a code decides."""
-    row = check(RawRow(1, {**GOOD, "KECAMATAN": "Sorkam", "DESA": "Sorkam Kanan"}), "12.01", PLACES, VOTING_DAY)
+    row = check(RawRow(1, {**GOOD, "KECAMATAN": "12.01.10", "DESA": "Sorkam Kanan"}), "12.01", PLACES, VOTING_DAY)
 
     assert isinstance(row, Rejected)
     assert [str(finding) for finding in row.reasons] == ["DESA:desa-ambiguous"]
@@ -176,7 +178,8 @@ def test_a_field_beyond_4096_characters_quarantines(column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_tps", "kept"), [("1", "001"), ("01", "001"), ("001", "001"), ("0001", "001"), ("TPS 12", "012"), ("tps.7", "007"), ("901", "901"), ("", "000")]
+    ("given_tps", "kept"),
+    [("1", "001"), ("01", "001"), ("001", "001"), ("0001", "001"), ("TPS 12", "012"), ("tps.7", "007"), ("901", "901"), ("", "000")],
 )
 def test_a_tps_becomes_three_digits(given_tps: str, kept: str) -> None:
     """Empty is TPS 000, with a warning."""

@@ -165,13 +165,15 @@ def _read(path: Path) -> bytes:
         raise KeysDown(f"there is no keyring file at {path}") from None
     except OSError as error:
         raise KeysDown(f"keyring file cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise UnsafeStart(f"the keyring {path} is not a regular file")
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UnsafeStart(f"the keyring {path} can be read by others: run chmod 600 on it, then change its passphrase")
-        return file.read(_FILE_SIZE + 1)
+        return os.read(descriptor, _FILE_SIZE + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, content: bytes, place: Callable[[Path, Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from operator import itemgetter
@@ -17,6 +18,7 @@ from app.voters.rules.text import has_break, has_control, is_plain, normalise
 LONGEST_FIELD = 4096
 # TPS numbers have three digits in KPU's forms; 000 is ours, for a voter who has no TPS yet.
 NO_TPS = "000"
+_TPS = re.compile(r"(?:TPS[ .-]{0,2})?0*(\d{1,3})", re.ASCII | re.IGNORECASE)
 
 # Source of the codes: facts.md section 1 (Keterangan 90-97 belong to TPS lokasi khusus).
 _CODES: tuple[tuple[str, Reason, frozenset[str]], ...] = (
@@ -110,15 +112,14 @@ def _place(cells: dict[str, str], kab: str, places: Places, found: list[Finding]
 
 def _tps(text: str, found: list[Finding]) -> str:
     """Return three digits. The TPS stands in clear in the store, so any other text (a shifted name, say) must not pass."""
-    bare = text.upper().removeprefix("TPS").strip(" .-")
-    digits = bare.lstrip("0") if bare.isascii() and bare.isdigit() else bare
-    if not digits and not text.strip("0"):
-        found.append(Finding("TPS", Reason.TPS_MISSING))
-        return NO_TPS
-    if not digits.isdigit() or not digits.isascii() or len(digits) > 3:
+    said = _TPS.fullmatch(text)
+    if text and not said:
         found.append(Finding("TPS", Reason.TPS_SHAPE))
         return NO_TPS
-    return digits.zfill(3)
+    number = said[1].zfill(3) if said else NO_TPS
+    if number == NO_TPS:
+        found.append(Finding("TPS", Reason.TPS_MISSING))
+    return number
 
 
 def _warn_nik(cells: dict[str, str], kab: str, places: Places, birth: date, found: list[Finding]) -> None:

@@ -70,10 +70,9 @@ _STREETS = (
     *("MAWAR", "MELATI", "KENANGA", "CEMPAKA", "ANGGREK", "DAHLIA", "FLAMBOYAN", "KAMBOJA", "TERATAI", "MERPATI", "RAJAWALI", "ELANG"),
     *("GARUDA", "DIPONEGORO", "SUDIRMAN", "GAJAH MADA", "HASANUDIN", "KARTINI", "PATTIMURA", "VETERAN", "MERDEKA", "PAHLAWAN", "PEMUDA"),
 )
-_HAMLETS = (
-    *("KRAJAN", "TENGAH", "KALER", "KELOD", "KANGIN", "KAUH", "PASEKAN", "GEDE", "ANYAR", "MEKAR", "SARI", "SIDOMULYO", "SUKAMAJU"),
-    *("HARAPAN", "BARU", "LAMA", "INDAH"),
-)
+_HAMLETS = ("PASEKAN", "GEDE", "ANYAR", "MEKAR", "SARI", "MUKTI", "HARAPAN", "SUKAMAJU", "MULYA", "MAKMUR", "SENTOSA", "RAYA")
+_SIDES_OF_BALI = ("KAJA", "KELOD", "KANGIN", "KAUH", "TENGAH")
+_SIDES = ("LAMA", "BARU", "INDAH", "JAYA", "TENGAH", "SATU", "DUA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +166,8 @@ class _Writer:
         if desa.urban:
             street = f"JL. {draw.one(_STREETS)} NO. {int(draw.chance() * 180) + 1}"
             return f"{street}, GG. {'IVX'[int(draw.chance() * 3)]}" if draw.chance() < 0.2 else street
-        word = "BR." if self._region.startswith("51") else "DUSUN"
-        return f"{word} {draw.one(_HAMLETS)} {draw.one(_HAMLETS)}"
+        word, sides = ("BR.", _SIDES_OF_BALI) if self._region.startswith("51") else ("DUSUN", _SIDES)
+        return f"{word} {draw.one(_HAMLETS)} {draw.one(sides)}"
 
     def _row(self, number: int, person: Person, home: _Home) -> tuple[str, ...]:
         draw = self._draw

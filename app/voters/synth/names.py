@@ -54,7 +54,7 @@ _JAVANESE = Custom(
                        "TRIYONO SUPARMAN SUNARTO MULYONO KUSUMO RAHARJO PURNOMO"),
     _MODERN_F + _words("SUMARNI SULASTRI WAHYUNI PUJI HANDAYANI RAHAYU TUMINAH SUTINI ENDANG SUPARTI KUSUMAWATI NINGSIH UTAMI SETYOWATI ASTUTI "
                        "WIDYASTUTI MURNI PARTINI SUMIATI"),
-    ("", "", "", "", "MUHAMMAD", "RADEN"), ("", "", "", "", "SITI", "NUR"),
+    (*("",) * 12, "MUHAMMAD", "RADEN"), (*("",) * 8, "SITI", "NUR"),
 )  # fmt: skip
 _SUNDANESE = Custom(
     _MODERN_M + _words("ASEP UJANG DADANG CECEP ENDANG DEDEN MAMAN YAYAN IWAN NANDANG JAJANG TATANG SURYANA HIDAYAT KURNIA PERMANA SUTISNA "
@@ -86,7 +86,7 @@ _MINANG = Custom(
 _MALAY = Custom(
     _MUSLIM_M + _MODERN_M + _words("AZMAN RUSLI KAMARUDIN HERMANSYAH FIRMANSYAH BURHAN DARMAWI ALAMSYAH MUKHTAR"),
     _MUSLIM_F + _MODERN_F + _words("ZURAIDAH ROSDIANA MASLINA KAMARIAH JAMILAH ROHANI NURMALA HARTATI"),
-    ("", "", "", "", "", "RAJA", "TENGKU"), ("", "", "", "", "", "RAJA", "TENGKU"),
+    (*("",) * 20, "RAJA", "TENGKU"), (*("",) * 20, "RAJA", "TENGKU"),
 )  # fmt: skip
 _ACEHNESE = Custom(
     _MUSLIM_M + _words("MUZAKIR ZULFIKAR MAHDI SAIFUL MUKHLIS NASRUDDIN ISKANDAR FAKHRURRAZI RAZALI MURDANI JAMALUDDIN"),
@@ -131,8 +131,8 @@ _MINAHASA = Custom(
 _BUGIS = Custom(
     _MUSLIM_M + _words("BASO AMIRUDDIN MAPPASE SYAMSUDDIN LATIF MUSTAMIN BAHARUDDIN SULTAN JUFRI RUSTAN"),
     _MUSLIM_F + _words("BESSE ROSDIANA NURBAYA HASNAH JUMRIANI SURIANTI MURNI HERLINA NIRWANA DARMAWATI"),
-    ("", "", "", "", "ANDI", "DAENG", "LA"),
-    ("", "", "", "", "ANDI", "I"),
+    (*("",) * 7, "ANDI", "DAENG", "LA"),
+    (*("",) * 7, "ANDI", "I"),
 )
 _GORONTALO = Custom(
     _MUSLIM_M + _MODERN_M, _MUSLIM_F + _MODERN_F,
@@ -173,7 +173,7 @@ _MIX: Mapping[str, tuple[tuple[Custom, int], ...]] = {
     "35": ((_JAVANESE, 8), (_MADURESE, 2)),
     **dict.fromkeys(("35.26", "35.27", "35.28", "35.29"), ((_MADURESE, 9), (_JAVANESE, 1))),
     "36": ((_SUNDANESE, 6), (_JAVANESE, 3), (_MALAY, 1)),
-    "51": ((_BALINESE, 8), (_JAVANESE, 1), (_MALAY, 1)),
+    "51": ((_BALINESE, 8), (_JAVANESE, 1), (_SASAK, 1)),
     "52": ((_SASAK, 8), (_BALINESE, 1), (_BUGIS, 1)),
     "53": ((_FLORES, 9), (_BUGIS, 1)),
     "61": ((_MALAY, 4), (_DAYAK, 4), (_JAVANESE, 1), (_CHINESE, 1)),

@@ -192,16 +192,20 @@ def b_nd(name, birth_date, bits):
     return cut(mac(subkey(draw("l1 blind", 32), b"gardu/1/name-date"), message), bits)
 
 
-APOSTROPHES = "' ` ´ ‘ ’ ʻ ʼ ʿ ʾ".split()
-DEGREES = (
+def words(text):
+    return text.split()
+
+
+APOSTROPHES = words("' ` ´ ‘ ’ ʻ ʼ ʿ ʾ")
+DEGREES = words(
     "a ag ak amd ap ars ba cpa d farm h hum ip ked keb kep kes kn kom lc m ma mag mba md mh mhum mkes mkn mkom mm mp mpd msi mt ners ns p pd ph phd "
     "psi s sag sap se sh shi si sip skep sked skm skom sos sp spd spdi spi ssi ssos st stp t th tp"
-).split()
-MUHAMMAD = (
+)
+MUHAMMAD = words(
     "muh moh mokh mukh mohd muhd mohamad mohammad muhamad mokhamad mokhammad mukhamad mukhammad mohamed mohammed muhamed muhammed"
-).split()
+)
 WORDS = {"akhmad": "ahmad", "nym": "nyoman", "wyn": "wayan", "kt": "ketut", "gst": "gusti", "kmg": "komang", "kdk": "kadek"}
-TITLES = "h hj haji hajah hajjah kh drs dra dr drg ir prof".split()
+TITLES = words("h hj haji hajah hajjah drs dra dr drg ir prof")
 SPELLING = {"oe": "u", "dj": "j", "tj": "c", "sj": "sy", "nj": "ny", "ch": "kh"}
 
 
@@ -229,14 +233,14 @@ def respell(word):
 
 def normalise(name):
     before, _, after = name.partition(",")
-    words, tail = words_of(before), words_of(after)
-    if not (words and all(word in DEGREES for word in tail)):
-        words += tail
-    words = [respell(word) for word in words]
-    words = ["muhammad" if word in MUHAMMAD else WORDS.get(word, word) for word in words]
-    while len(words) > 1 and words[0] in TITLES:
-        del words[0]
-    return " ".join(words)
+    found, tail = words_of(before), words_of(after)
+    if not (found and all(word in DEGREES for word in tail)):
+        found += tail
+    found = [respell(word) for word in found]
+    found = ["muhammad" if word in MUHAMMAD else WORDS.get(word, word) for word in found]
+    while len(found) > 1 and found[0] in TITLES:
+        del found[0]
+    return " ".join(found)
 
 
 def blind():

@@ -1,0 +1,178 @@
+"""A real demo, served by its own command, and a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+STEP = 30
+
+
+def gardu(*arguments: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    call = [sys.executable, "-c", "from app.cli.main import main; main(prog_name='gardu')", *arguments]
+    return subprocess.run(call, check=check, capture_output=True, text=True, env=environ, cwd=ROOT, **more)
+
+
+@dataclass
+class Demo:
+    """A demo being served. taken: the newest time step each account has used; a code is good for one use."""
+
+    url: str
+    data: Path
+    accounts: list[dict[str, str]]
+    process: subprocess.Popen[str]
+    taken: dict[str, int]
+
+    def account(self, username: str) -> dict[str, str]:
+        return next(one for one in self.accounts if one["username"] == username)
+
+    def code(self, username: str) -> str:
+        """Return a code this account has not used, waiting for the next time step when it must."""
+        while (step := int(time.time()) // STEP) <= self.taken.get(username, 0):
+            time.sleep(0.5)
+        self.taken[username] = step
+        return pyotp.TOTP(self.account(username)["totp_secret"]).at(step * STEP)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Serve a fresh demo on a free port."""
+    with serving(tmp_path_factory.mktemp("demo")) as started:
+        yield started
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Demo]:
+    """Make a demo in *folder*, serve it on a free port, stop it at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    call = [sys.executable, "-c", "from app.cli.main import main; main(prog_name='gardu')", "demo", "--data", str(folder / "data")]
+    with (folder / "demo.log").open("w") as log:
+        process = subprocess.Popen(
+            [*call, "--port", str(port), "--credentials", str(folder / "logins.json")],
+            stdout=log, stderr=log, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, process, folder / "demo.log")
+        yield Demo(url, folder / "data", json.loads((folder / "logins.json").read_text()), process, {})
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait(url: str, process: subprocess.Popen[str], log: Path) -> None:
+    for _ in range(240):
+        if process.poll() is not None:
+            raise AssertionError(f"the demo stopped:\n{log.read_text()}")
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"the demo did not come up:\n{log.read_text()}")
+
+
+def chromium() -> str:
+    """Return the Chromium that `make browser` found or installed."""
+    noted = ROOT / ".venv" / "chromium"
+    found = os.environ.get("GARDU_CHROMIUM") or (noted.read_text().strip() if noted.exists() else "") or shutil.which("chromium")
+    if not found:
+        raise AssertionError("no Chromium: run `make browser`, or set GARDU_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    launched = playwright.chromium.launch(
+        executable_path=chromium(), args=["--headless=shell", "--no-sandbox", "--disable-background-networking"]
+    )
+    yield launched
+    launched.close()
+
+
+Visitor = Callable[..., "Person"]
+
+
+@dataclass
+class Person:
+    """Somebody at a browser of their own."""
+
+    demo: Demo
+    username: str
+    context: BrowserContext
+    page: Page
+
+    def goto(self, path: str) -> int:
+        answer = self.page.goto(self.demo.url + path)
+        assert answer is not None
+        return answer.status
+
+    def log_in(self) -> None:
+        account = self.demo.account(self.username)
+        self.goto("/login")
+        self.page.fill("[name=username]", self.username)
+        self.page.fill("[name=password]", account["password"])
+        self.page.click("main button[type=submit]")
+        self.page.fill("[name=code]", self.demo.code(self.username))
+        self.page.click("main button[type=submit]")
+        assert re.fullmatch(re.escape(self.demo.url) + "/", self.page.url), self.page.url
+
+    def submit(self, **fields: str) -> int:
+        """Fill the form that has these fields and send it; return the answer's status."""
+        form = self.page.locator("form", has=self.page.locator(f"[name={next(iter(fields))}]")).last
+        for name, value in fields.items():
+            field = form.locator(f"[name={name}]")
+            if field.evaluate("e => e.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+        with self.page.expect_navigation() as navigation:
+            form.locator("button[type=submit]").click()
+        answer = navigation.value
+        return answer.status if answer else 0
+
+
+@pytest.fixture
+def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Person]]:
+    """Give somebody a browser: ``visit("operator.denpasar", java_script_enabled=False)``; logged in unless told otherwise."""
+    contexts = []
+
+    def open_for(username: str, *, log_in: bool = True, **options: Any) -> Person:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        person = Person(demo, username, context, context.new_page())
+        if log_in:
+            person.log_in()
+        return person
+
+    yield open_for
+    for context in contexts:
+        context.close()

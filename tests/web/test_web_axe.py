@@ -1,0 +1,124 @@
+"""Every page in a real browser: axe-clean, no sideways scrolling, usable by keyboard, nothing refused by our own policy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from web_kit import PAGES, make_fake
+from werkzeug.serving import make_server
+
+pytestmark = pytest.mark.browser
+
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PATHS = [f"/page/{name}" for name in PAGES] + ["/fail/said", "/fail/trail"]
+# scheme, width, language; English words are shorter or longer, so the narrow page is the one to look at.
+VIEWS = [("light", 1280, "id"), ("dark", 1280, "id"), ("light", 320, "id"), ("dark", 320, "id"), ("light", 320, "en"), ("dark", 1280, "en")]
+
+
+def chromium() -> str:
+    """Return the browser's path: GARDU_CHROMIUM, what tests/browser.sh found, or the one on the path."""
+    found = Path(__file__).parent.parent.parent / ".venv" / "chromium"
+    path = os.environ.get("GARDU_CHROMIUM") or (found.read_text().strip() if found.is_file() else shutil.which("chromium"))
+    assert path, "no Chromium: run tests/browser.sh or set GARDU_CHROMIUM"
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=["--headless=shell", "--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, make_fake().app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+def open_page(browser: Browser, address: str, scheme: str = "light", width: int = 1280, language: str = "id") -> Page:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
+    context.add_cookies([{"name": "gardu_lang", "value": language, "url": address}])
+    return context.new_page()
+
+
+def trouble(page: Page) -> list[str]:
+    """Return what axe finds, and whether the page scrolls sideways."""
+    found = [
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for violation in Axe().run(page, options={"runOnly": TAGS}).response["violations"]
+        for node in violation["nodes"]
+    ]
+    beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return found + ([f"{beyond} px wider than the screen"] if beyond > 0 else [])
+
+
+@pytest.mark.parametrize(("scheme", "width", "language"), VIEWS)
+def test_every_page_is_accessible(browser: Browser, address: str, scheme: str, width: int, language: str) -> None:
+    """WCAG 2.2 AA by axe in both themes, wide and at 320 px; the browser blocks nothing of ours."""
+    page = open_page(browser, address, scheme, width, language)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+
+    found: dict[str, list[str]] = {}
+    for path in PATHS:
+        page.goto(address + path)
+        # Every fold open, so that what it holds is looked at too; the menu apart, since it covers the page.
+        page.evaluate("document.querySelectorAll('details:not(.menu)').forEach(d => { d.open = true })")
+        found[path] = trouble(page)
+    page.evaluate("document.querySelector('.menu').open = true")
+    found["menu"] = trouble(page)
+
+    page.context.close()
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+    assert [text for text in said if "Failed to load resource: the server responded" not in text] == []
+
+
+def test_the_keyboard_reaches_content_first(browser: Browser, address: str) -> None:
+    """The first Tab offers to skip to the content, and following it moves the focus there."""
+    page = open_page(browser, address)
+    page.goto(f"{address}/page/voter")
+
+    page.keyboard.press("Tab")
+    first = page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    focused = page.evaluate("document.activeElement.id")
+
+    page.context.close()
+    assert first == "Langsung ke isi"
+    assert focused == "isi"
+
+
+def test_menus_and_reasons_open_without_a_script(browser: Browser, address: str) -> None:
+    """With JavaScript off, the person menu, the reasons and the language switch still work."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/page/voter")
+
+    page.get_by_text("Mengapa? NIK", exact=True).click()
+    reason = page.locator("[data-element=nik] dl").is_visible()
+    page.locator(".menu summary").click()
+    leave = page.get_by_role("button", name="Keluar").is_visible()
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="English").click()
+    spoken = page.locator("html").get_attribute("lang")
+
+    context.close()
+    assert reason
+    assert leave
+    assert spoken == "en"
+    assert page.url == f"{address}/page/voter"
