@@ -21,7 +21,7 @@ from app.kernel.clock import Clock, SystemClock
 from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
 from app.places import Places
 from app.policy.decide import Policies
-from app.settings import Settings, shipped
+from app.settings import VERSION, Settings, shipped
 from app.store.engine import Store
 from app.store.keys import WrappedKeys
 from app.store.migrate import standing
@@ -128,7 +128,15 @@ def web_app(house: House) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
     app.extensions["gardu.identity"] = house.identity
     app.extensions["gardu.roll"] = Roll(house.guard, house.places, house.clock)
-    pages.install(app, demo=settings.demo, public_origin=settings.public_origin)
+    pages.install(
+        app,
+        demo=settings.demo,
+        public_origin=settings.public_origin,
+        version=VERSION,
+        clock=house.clock,
+        place_name=house.places.name,
+        nav=voters_routes.nav,
+    )
     identity_routes.install(app, house.identity)
     app.register_blueprint(voters_routes.blueprint)
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))

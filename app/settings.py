@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from app.kernel.errors import UnsafeStart
 
+# The same as in pyproject.toml; a test compares them.
+VERSION = "0.1.0"
 # A log's origin is `<host>/gardu/<n>`: n grows when a backup is restored, so that two histories never share a name.
 _ORIGIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?/gardu/[1-9][0-9]{0,3}", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from typing import NoReturn
 
 from sqlalchemy.orm import Session
 
@@ -24,10 +25,10 @@ from app.audit.content import pack, visit_commitment
 from app.audit.entry import Members, draft_for, rows_root, subjects_root
 from app.audit.trail import Receipt, Trail
 from app.kernel.actor import Actor, Ask
-from app.kernel.errors import KeysDown, NotThere, SealBroken, StepUpNeeded
+from app.kernel.errors import BadInput, KeysDown, NotThere, SealBroken, StepUpNeeded
 from app.kernel.fields import ELEMENTS, Action, Element, Outcome, View
 from app.kernel.payload import SealedPayload
-from app.kernel.regions import is_within
+from app.kernel.regions import is_within, kab_of, parse_region
 from app.policy.decide import Act, Denied, Grant, Policies
 from app.policy.views import show
 from app.policy.visit import Mandate, Visit, visit_for
@@ -40,7 +41,7 @@ from app.vault.unseal import open_row
 
 __all__ = [
     "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
-    "admit", "duplicates", "reveal", "reveal_many", "search",
+    "absent", "admit", "duplicates", "reveal", "reveal_many", "search",
 ]  # fmt: skip
 
 # The rule named in an entry when the engine itself failed; such a decision is always a refusal.
@@ -96,7 +97,7 @@ def reveal(
     Raises NotThere (refused; recorded), SealBroken (recorded), TrailDown, KeysDown.
     """
     # The region decided on is the row's own desa, which its seal covers: a row moved to another region opens nowhere.
-    visit = visit_for(actor, replace(ask, region=row.clear.desa), now, mandate=mandate, subject=row.clear.uid)
+    visit = visit_for(actor, replace(ask, region=_place(row, ask)), now, mandate=mandate, subject=row.clear.uid)
     grant = _decide(guard, actor, visit, Action.VOTER_REVEAL, (row.clear.uid,))
     # (2) only what was granted, in memory only
     values = _open(guard, actor, grant, row, ELEMENTS, Action.VOTER_REVEAL, voting_day)
@@ -104,6 +105,18 @@ def reveal(
     receipt = _record(guard, actor, grant, Action.VOTER_REVEAL, Outcome.ALLOWED, (row.clear.uid,), fields=_words(grant, ELEMENTS))
     # (4)
     return Disclosure(receipt, grant, row.clear, values)
+
+
+def absent(guard: Guard, actor: Actor, ask: Ask, uid: str, *, now: datetime) -> NoReturn:
+    """Record that *uid* was asked for in ``ask.region`` (a kab/kota) and no row is there.
+
+    Without this entry a person's own activity would tell a voter who is elsewhere (refused, recorded) from one who is nowhere.
+    Raises NotThere, TrailDown.
+    """
+    visit = visit_for(actor, ask, now, subject=uid)
+    grant = _decide(guard, actor, visit, Action.VOTER_REVEAL, (uid,))
+    _record(guard, actor, grant, Action.VOTER_REVEAL, Outcome.FAILED, (uid,))
+    raise NotThere("no such row")
 
 
 def reveal_many(
@@ -150,16 +163,12 @@ def search(
     visit = visit_for(actor, ask, now, mandate=mandate)
     grant = _decide(guard, actor, visit, Action.VOTER_SEARCH, ())
     _permitted(guard, actor, visit, Act.CARI, tuple(key.values), Action.VOTER_SEARCH)
-    candidates = [row for row in find() if is_within(row.clear.desa, ask.region)]
-    hits, broken = [], []
-    for row in candidates:
-        try:
-            opened = open_row(_key(guard, row), row, key.values)
-        except SealBroken:
-            broken.append(row.clear.uid)
-            continue
-        if all(_same(element, opened[element], wanted) for element, wanted in key.values.items()):
-            hits.append(row)
+    try:
+        candidates = [row for row in find() if is_within(row.clear.desa, ask.region)]
+        hits, broken = _compare(guard, key, candidates)
+    except KeysDown:
+        _record(guard, actor, grant, Action.VOTER_SEARCH, Outcome.FAILED, ())
+        raise
     _record_broken(guard, actor, grant, Action.VOTER_SEARCH, broken)
     return _list(guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=len(candidates), broken=broken)
 
@@ -231,8 +240,39 @@ def _permitted(guard: Guard, actor: Actor, visit: Visit, act: Act, elements: tup
         return guard.policies.permits(visit, act, elements)
     except Denied as no:
         _record_act(guard, actor, visit, action, Outcome.DENIED, (), _rules_of(no))
-        refused = StepUpNeeded if no.offer else NotThere
+        refused = StepUpNeeded if _fresh_would(guard, visit, act, elements) else NotThere
         raise refused(f"{act.value} refused by {', '.join(no.rules) or 'no rule'}") from None
+
+
+def _fresh_would(guard: Guard, visit: Visit, act: Act, elements: tuple[Element, ...]) -> bool:
+    """Say whether a fresh factor alone would let *visit* do it: nobody is sent for a code that opens nothing."""
+    try:
+        guard.policies.permits(replace(visit, factor_age=0), act, elements)
+    except Denied:
+        return False
+    return True
+
+
+def _place(row: SealedRow, ask: Ask) -> str:
+    # A desa that is no region code was tampered with: decide on the region asked, and let the seal refuse the row.
+    try:
+        return parse_region(row.clear.desa)
+    except BadInput:
+        return ask.region
+
+
+def _compare(guard: Guard, key: SearchKey, candidates: Sequence[SealedRow]) -> tuple[list[SealedRow], list[str]]:
+    """Open the key's elements of each candidate; return the rows that have its values, and the uids whose seal does not hold."""
+    hits, broken = [], []
+    for row in candidates:
+        try:
+            opened = open_row(_key(guard, row), row, key.values)
+        except SealBroken:
+            broken.append(row.clear.uid)
+            continue
+        if all(_same(element, opened[element], wanted) for element, wanted in key.values.items()):
+            hits.append(row)
+    return hits, broken
 
 
 def _rules_of(no: Denied) -> tuple[str, ...]:
@@ -332,6 +372,9 @@ def _record_act(
 ) -> Receipt:
     payload, members = _sealed(guard, actor, visit, None, uids, extra or {})
     members |= {**_context(guard, visit), "rule": rules}
+    if outcome is Outcome.DENIED:
+        # Everybody sees their own entries: a refusal must not tell in which desa the voter stands. The sealed payload does.
+        members["scope"] = kab_of(visit.region) or visit.region
     return guard.trail.append(draft_for(actor, action, outcome, visit.moment, **members), payload)
 
 

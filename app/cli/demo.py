@@ -123,7 +123,7 @@ def _roll(shell: Shell, house: House, kab: str, voters: int) -> None:
     now = house.clock.now()
     _stage(house, kab, Stage.DP4)
     intake = dp4.Intake(house.guard, house.places, host_actor(), house.clock, kab, ELECTION)
-    custody_keys.ensure(house.guard, intake.actor, kab, custody_keys.LOCAL, now)
+    custody_keys.ensure(house.guard, intake.actor, kab, custody_keys.LOCAL, now, expected_rows=voters)
     with tempfile.TemporaryDirectory(dir=house.settings.data) as folder, shell.progress(kab) as advance:
         file = Path(folder) / "dp4.csv"
         with file.open("w", encoding="utf-8", newline="") as out:

@@ -89,7 +89,8 @@ def _intake(group: click.Group) -> None:
             kab = parse_region(region)
             intake = dp4.Intake(house.guard, house.places, host_actor(), house.clock, kab, election_id)
             intake.prepare()
-            custody_keys.ensure(house.guard, intake.actor, kab, custody_keys.LOCAL, house.clock.now())
+            rows = max(file.stat().st_size // custody_keys.ROW_BYTES, 1000)
+            custody_keys.ensure(house.guard, intake.actor, kab, custody_keys.LOCAL, house.clock.now(), expected_rows=rows)
             done = intake.load(file, mapping, advance)
             write_report(shell, done, intake.findings(done.uid), report, lang)
         shell.result(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,8 +75,8 @@ def read_voter(guard: Guard, actor: Actor, task: Task, uid: str, now: datetime) 
     with guard.store.reading() as session:
         row = _first(session, _rows().where(Voter.kab == task.kab, Voter.uid == uid, Voter.election == present.election))
     if row is None:
-        raise NotThere("no such row")
-    return touch.reveal(guard, actor, _ask(task, present, row.clear.desa), row, voting_day=present.voting_day, now=now), present
+        touch.absent(guard, actor, _ask(task, present, task.kab), uid, now=now)
+    return touch.reveal(guard, actor, _ask(task, present, task.kab), row, voting_day=present.voting_day, now=now), present
 
 
 def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime) -> Listing:
@@ -84,13 +84,15 @@ def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime)
     if not (len(nik) == 16 and nik.isascii() and nik.isdigit()):
         raise BadInput("nik is not 16 digits", field="nik", public=N_("NIK terdiri dari 16 angka. Periksa kembali ketikannya."))
     present = stands(guard, task.kab, now)
-    token = blind_of(guard.keys, task.kab).b_nik(nik, present.election)
-    # The national table's own token goes into the row: if it was tampered with, the row's seal does not hold.
-    query = (
-        _rows(NikIndex.b_nik)
-        .join(NikIndex, (NikIndex.kab == Voter.kab) & (NikIndex.uid == Voter.uid) & (NikIndex.election == Voter.election))
-        .where(NikIndex.b_nik == token, Voter.kab == task.kab, Voter.election == present.election)
-    )
+
+    def query() -> Select[tuple[object, ...]]:
+        token = blind_of(guard.keys, task.kab).b_nik(nik, present.election)
+        # The national table's own token goes into the row: if it was tampered with, the row's seal does not hold.
+        rows = _rows(NikIndex.b_nik).join(
+            NikIndex, (NikIndex.kab == Voter.kab) & (NikIndex.uid == Voter.uid) & (NikIndex.election == Voter.election)
+        )
+        return rows.where(NikIndex.b_nik == token)
+
     return _search(guard, actor, task, present, SearchKey({Element.NIK: nik}), query, now)
 
 
@@ -99,8 +101,10 @@ def find_by_name(guard: Guard, actor: Actor, task: Task, name: str, birth_date: 
     if not name.strip() or len(name) > 200:
         raise BadInput("name is empty or too long", field="name", public=N_("Isi nama lengkap pemilih."))
     present = stands(guard, task.kab, now)
-    token = blind_of(guard.keys, task.kab).b_nd(name, birth_date)
-    query = _rows().where(Voter.b_nd == token, Voter.kab == task.kab, Voter.election == present.election)
+
+    def query() -> Select[tuple[object, ...]]:
+        return _rows().where(Voter.b_nd == blind_of(guard.keys, task.kab).b_nd(name, birth_date))
+
     key = SearchKey({Element.NAMA: name, Element.TANGGAL_LAHIR: birth_date})
     return _search(guard, actor, task, present, key, query, now)
 
@@ -149,11 +153,22 @@ def rows_by_uid(session: Session, kab: str, uids: Collection[str]) -> list[Seale
 
 
 def _search(
-    guard: Guard, actor: Actor, task: Task, present: Standing, key: SearchKey, query: Select[tuple[object, ...]], now: datetime
+    guard: Guard,
+    actor: Actor,
+    task: Task,
+    present: Standing,
+    key: SearchKey,
+    query: Callable[[], Select[tuple[object, ...]]],
+    now: datetime,
 ) -> Listing:
+    here = (Voter.kab == task.kab, Voter.election == present.election)
+
     def find() -> Sequence[SealedRow]:
         with guard.store.reading() as session:
-            return _all(session, query.limit(MOST_PER_PAGE))
+            # A kab/kota gets its keys with its first row: before that there is nothing to find, and nothing is wrong.
+            if session.scalar(select(Voter.uid).where(*here).limit(1)) is None:
+                return ()
+            return _all(session, query().where(*here).limit(MOST_PER_PAGE))
 
     ask = _ask(task, present, task.kab)
     return touch.search(guard, actor, ask, key, find, LISTED, voting_day=present.voting_day, now=now)
@@ -181,7 +196,9 @@ def _rows(
 
 
 def _sealed(values: Sequence[object]) -> SealedRow:
-    clear = Clear(*values[:9])  # type: ignore[arg-type]  # the nine clear columns, in the order of _rows
+    # SQLite may hold a value of another type in any column, if somebody put it there; as text it is one the seal refuses.
+    texts, versions = map(str, values[:7]), values[7:9]
+    clear = Clear(*texts, *versions)  # type: ignore[arg-type]  # the nine clear columns, in the order of _rows
     wrapped, b_nik, b_nkk, b_nd, seal = values[9 + CELL_COUNT :]
     return SealedRow(clear, tuple(values[9 : 9 + CELL_COUNT]), wrapped, b_nik, b_nkk, b_nd, seal)  # type: ignore[arg-type]
 

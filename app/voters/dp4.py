@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import touch
@@ -38,7 +39,7 @@ from app.voters.reader import rows, survey
 from app.voters.rules.check import check
 from app.voters.rules.findings import Finding, Reason
 from app.voters.rules.rows import CleanRow, RawRow, Rejected, UnreadableRow
-from app.voters.tables import Load, NikIndex, Quarantine, Voter, VoterKey
+from app.voters.tables import Election, Load, NikIndex, Quarantine, Voter, VoterKey
 
 # Rows per transaction: about 30 ms of SQLite's write lock, and one log entry of about 60 kB payload.
 BATCH = 500
@@ -66,6 +67,11 @@ class _Batch:
     blobs: list[SealedBlob] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     read: int = 0
+    known: frozenset[str] = frozenset()  # uids that the NIK index named when duplicates were looked for
+
+
+class _Overtaken(Exception):
+    """Another load brought in a NIK of this batch after its duplicates were looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +110,7 @@ class Intake:
         blind = blind_of(self.guard.keys, self.kab)
         receipt = None
         for chunk in _chunks(rows(path, surveyed, skip=load.rows_read)):
-            batch = self._seal(chunk, key, blind, ask, load, present)
-            receipt = self._store(batch, ask, load)
+            receipt = self._bring_in(chunk, key, blind, ask, load, present)
             advance(chunk[-1].end, surveyed.size)
         self._finish(load)
         warnings: dict[str, int] = json.loads(load.warnings)
@@ -120,6 +125,12 @@ class Intake:
 
     def _open(self, digest: bytes) -> tuple[Load, bool]:
         """Begin a load, or take up one that was cut off."""
+        try:
+            return self._begun(digest)
+        except IntegrityError:
+            raise Conflict("another process began to load this file at the same moment; nothing was changed by this one") from None
+
+    def _begun(self, digest: bytes) -> tuple[Load, bool]:
         with self.guard.store.writing() as session:
             known = session.scalar(select(Load).where(Load.digest == digest, Load.election == self.election))
             if known is None:
@@ -137,14 +148,25 @@ class Intake:
             session.expunge(known)
             return known, True
 
+    def _bring_in(
+        self, chunk: Sequence[RawRow | UnreadableRow], key: L1Key, blind: Blind, ask: Ask, load: Load, present: Standing
+    ) -> Receipt:
+        """Seal and store a batch; anew when another load brought in one of its NIKs between the look and the write."""
+        while True:
+            try:
+                return self._store(self._seal(chunk, key, blind, ask, load, present), ask, load)
+            except _Overtaken:
+                continue
+
     def _seal(self, chunk: Sequence[RawRow | UnreadableRow], key: L1Key, blind: Blind, ask: Ask, load: Load, present: Standing) -> _Batch:
         """Check and seal a batch, outside any transaction."""
         now = self.clock.now()
         checked = [(raw, self._check(raw, present)) for raw in chunk]
         clean = [row for _, row in checked if isinstance(row, CleanRow)]
         tokens = {row.row_no: blind.b_nik(row.values[_NIK], self.election) for row in clean}
-        taken = self._taken(clean, tokens, ask, now)
-        batch = _Batch(read=len(chunk))
+        candidates = self._candidates(tokens)
+        taken = self._taken(clean, tokens, candidates, ask, now)
+        batch = _Batch(read=len(chunk), known=frozenset(candidate.clear.uid for candidate in candidates))
         for raw, row in checked:
             if isinstance(row, CleanRow) and row.values[_NIK] in taken:
                 row = Rejected(row.row_no, (Finding("NIK", Reason.GANDA),))
@@ -161,10 +183,14 @@ class Intake:
             return Rejected(raw.row_no, raw.reasons)
         return check(raw, self.kab, self.places, present.voting_day)
 
-    def _taken(self, clean: Sequence[CleanRow], tokens: Mapping[int, bytes], ask: Ask, now: datetime) -> set[str]:
-        """Return the NIKs of this batch that the roll already has, in any kab/kota."""
+    def _candidates(self, tokens: Mapping[int, bytes]) -> list[SealedRow]:
         with self.guard.store.reading() as session:
-            candidates = rows_by_nik(session, self.election, set(tokens.values()))
+            return rows_by_nik(session, self.election, set(tokens.values()))
+
+    def _taken(
+        self, clean: Sequence[CleanRow], tokens: Mapping[int, bytes], candidates: Sequence[SealedRow], ask: Ask, now: datetime
+    ) -> set[str]:
+        """Return the NIKs of this batch that the roll already has, in any kab/kota."""
         by_token: dict[bytes, list[SealedRow]] = {}
         for candidate in candidates:
             by_token.setdefault(candidate.b_nik, []).append(candidate)
@@ -184,35 +210,49 @@ class Intake:
         )  # fmt: skip
 
     def _store(self, batch: _Batch, ask: Ask, load: Load) -> Receipt:
-        before = load.rows_read
-        load.rows_read += batch.read
-        load.rows_sealed += len(batch.sealed)
-        load.rows_quarantined += len(batch.blobs)
-        load.warnings = json.dumps(Counter(json.loads(load.warnings)) + batch.warnings, sort_keys=True)
+        totals = _totals(load, batch)
         written = [("voter", row.clear.uid, row.clear.row_version, row.seal) for row in batch.sealed]
         written += [("quarantine", blob.uid, 1, blob.seal) for blob in batch.blobs]
 
         def write(session: Session) -> None:
+            self._demand_unclaimed(session, batch)
             _insert(session, batch)
             # Only the process that read up to here may go on: a second one on the same file stops here.
-            moved = session.execute(
-                update(Load).where(Load.uid == load.uid, Load.rows_read == before, Load.state == "running").values(_totals(load))
-            )
+            here = (Load.uid == load.uid, Load.rows_read == load.rows_read, Load.state == "running")
+            moved = session.execute(update(Load).where(*here).values(totals))
             if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
                 raise Conflict(f"load {load.uid} is being carried on by another process; nothing of this batch was stored")
 
         extra: dict[str, Json] = {"load": load.uid, "read": batch.read, "sealed": len(batch.sealed), "quarantined": len(batch.blobs)}
-        return touch.admit(self.guard, self.actor, ask, written, write, now=self.clock.now(), extra=extra)
+        receipt = touch.admit(self.guard, self.actor, ask, written, write, now=self.clock.now(), extra=extra)
+        for name, value in totals.items():
+            setattr(load, name, value)
+        return receipt
+
+    def _demand_unclaimed(self, session: Session, batch: _Batch) -> None:
+        """Raise _Overtaken when the index knows a NIK of *batch* that it did not know when the batch was checked."""
+        # One batch of an election at a time from here to the commit (PostgreSQL; on SQLite BEGIN IMMEDIATE is that lock already).
+        session.execute(select(Election.id).where(Election.id == self.election).with_for_update())
+        tokens = [row.b_nik for row in batch.sealed]
+        found = session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == self.election))
+        if not batch.known.issuperset(found):
+            raise _Overtaken
 
     def _finish(self, load: Load) -> None:
-        with self.guard.store.writing() as session:
-            session.execute(update(Load).where(Load.uid == load.uid).values(state="done", finished_at=self.clock.now()))
         if load.rows_read != load.rows_sealed + load.rows_quarantined:
             raise AssertionError("control total broken: rows read is not rows sealed plus rows quarantined")
+        with self.guard.store.writing() as session:
+            session.execute(update(Load).where(Load.uid == load.uid).values(state="done", finished_at=self.clock.now()))
 
 
-def _totals(load: Load) -> dict[str, object]:
-    return {name: getattr(load, name) for name in ("rows_read", "rows_sealed", "rows_quarantined", "warnings")}
+def _totals(load: Load, batch: _Batch) -> dict[str, object]:
+    """Return the load's columns as they stand once *batch* is in."""
+    return {
+        "rows_read": load.rows_read + batch.read,
+        "rows_sealed": load.rows_sealed + len(batch.sealed),
+        "rows_quarantined": load.rows_quarantined + len(batch.blobs),
+        "warnings": json.dumps(Counter(json.loads(load.warnings)) + batch.warnings, sort_keys=True),
+    }
 
 
 def _chunks(source: Iterator[RawRow | UnreadableRow]) -> Iterator[list[RawRow | UnreadableRow]]:

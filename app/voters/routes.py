@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, current_app, g, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from app.identity import gate
@@ -80,13 +80,9 @@ def cards(actor: Actor) -> list[Card]:
     return []
 
 
-@blueprint.before_app_request
-def _show_the_way() -> None:
-    """Put the roll into the navigation of those whose work it is."""
-    actor = g.get("actor")
-    if isinstance(actor, Actor) and actor.role in READERS:
-        home, *others = g.get("nav") or [(_("Beranda"), "/", False)]
-        g.nav = [home, (_("Pemilih"), "/voters", request.path.startswith("/voters")), *others]
+def nav(actor: Actor) -> list[tuple[str, str]]:
+    """Return what the navigation offers this role from the roll: (label, address)."""
+    return [(_("Pemilih"), "/voters")] if actor.role in READERS else []
 
 
 @blueprint.get("/voters")
