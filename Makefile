@@ -7,7 +7,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format shot bench browser clean
+.PHONY: help demo test lint format shot bench browser strings lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,9 +46,14 @@ shot: $(READY) browser ## screenshots of every page, light and dark, phone and d
 bench: $(READY) ## what we measure, as ratios in one run, into bench/results/latest.json
 	$(BIN)/python -m bench $(ARGS)
 
+strings: $(READY) ## collect new sentences into the English catalog; then fill in what is empty there
+	$(BIN)/pybabel -q extract -F app/web/babel.cfg -k N_ --no-location -o $(VENV)/messages.pot app
+	$(BIN)/pybabel -q update -N --no-wrap -l en -i $(VENV)/messages.pot -o app/web/translations/en/LC_MESSAGES/messages.po
+
 lock: ## renew the lock files (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/runtime.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra bench pyproject.toml -o requirements/bench.lock
 
 clean: ## remove the virtual environment and the demo's data
 	rm -rf $(VENV) demo-data

@@ -21,6 +21,8 @@ from app.kernel.errors import UnsafeStart
 VERSION = "0.1.0"
 # A log's origin is `<host>/gardu/<n>`: n grows when a backup is restored, so that two histories never share a name.
 _ORIGIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?/gardu/[1-9][0-9]{0,3}", re.ASCII)
+# A file or a server: a database in memory forgets the log. What follows may hold a password and is never repeated in an error.
+_DATABASE = re.compile(r"sqlite:///[^?]*[^?:/]|postgresql(\+psycopg)?://.*")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -48,11 +50,12 @@ class Settings:
     def __post_init__(self) -> None:
         if not _ORIGIN.fullmatch(self.origin):
             raise UnsafeStart(f"origin {self.origin!r} is not <host>/gardu/<n>, e.g. gardu.kpu.go.id/gardu/1")
-        site = urlsplit(self.public_origin)
-        if site.scheme not in {"http", "https"} or not site.hostname or site.path not in {"", "/"}:
-            raise UnsafeStart(f"public_origin {self.public_origin!r} is not https://host[:port]")
-        if site.scheme == "http" and site.hostname not in _LOOPBACK:
+        host = _host(self.public_origin)
+        if self.public_origin.startswith("http:") and host not in _LOOPBACK:
             raise UnsafeStart("public_origin must be https: over plain http a session cookie and every voter would travel in clear")
+        for url in (self.database, self.owner_database):
+            if not _DATABASE.fullmatch(url):
+                raise UnsafeStart("database must be sqlite:///FILE or postgresql://…; nothing else keeps the log durable")
         if not 1 <= self.workers <= 64 or not 1 <= self.threads <= 256:
             raise UnsafeStart("workers must be 1…64 and threads 1…256")
         if not 0 <= self.trusted_proxies <= 4:
@@ -79,7 +82,7 @@ class Settings:
             raise UnsafeStart(f"{data} is not a Gardu installation (no config.toml); make one with: gardu init --data {data} …")
         try:
             given: dict[str, object] = tomllib.loads(file.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise UnsafeStart(f"{file}: {error}") from None
         return cls._from(data, {**given, **_overrides(os.environ if environ is None else environ)}, file)
 
@@ -113,6 +116,18 @@ def shipped(name: str) -> Path:
     raise UnsafeStart(f"the folder {name}/ that comes with Gardu is not installed")
 
 
+def _host(origin: str) -> str:
+    """Return the host of ``https://host[:port]``. Raises UnsafeStart for anything more or less than that."""
+    try:
+        site = urlsplit(origin)
+        host, _port = site.hostname, site.port
+    except ValueError:
+        host = None
+    if not host or site.scheme not in {"http", "https"} or f"{site.scheme}://{site.netloc}" != origin or "@" in site.netloc:
+        raise UnsafeStart(f"public_origin {origin!r} is not https://host[:port]")
+    return host
+
+
 def _overrides(environ: Mapping[str, str]) -> dict[str, object]:
     known = {field.name for field in fields(Settings)} - {"data", "demo"}
     return {name: environ[f"GARDU_{name.upper()}"] for name in known if environ.get(f"GARDU_{name.upper()}")}
@@ -121,7 +136,7 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, object]:
 def _database(url: str, data: Path) -> str:
     # A relative SQLite file belongs to the data directory, wherever the command is run from.
     prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/"):
+    if url.startswith(prefix) and url != prefix and not url.startswith(prefix + "/"):
         return f"{prefix}{(data / url[len(prefix) :]).resolve()}"
     return url
 

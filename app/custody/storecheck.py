@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, exists, func, select, tuple_
 
 from app.audit.canonical import Json
 from app.audit.content import unpack
 from app.audit.entry import parse, rows_root
-from app.audit.tables import TrailEntry, TrailPayload
+from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
 from app.store.engine import Store
@@ -23,9 +24,11 @@ from app.vault.seal import SealedBlob, SealedRow, check_seal
 from app.voters.actions import rows_by_uid
 from app.voters.tables import NikIndex, Quarantine, Voter, VoterKey
 
-# Actions whose entries write rows.
-_WRITES = (Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value)
+# Entries that wrote rows.
+_WROTE = (TrailEntry.action.in_((Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value)), TrailEntry.outcome == Outcome.DONE.value)
 _PAGE = 64
+# So many are named of one kind; by then somebody is looking already.
+_NAMED = 20
 Written = tuple[str, str, int, bytes]
 
 
@@ -39,7 +42,7 @@ class Mismatch:
 
 @dataclass(slots=True)
 class _Walk:
-    """Where the walk stands: rows made so far per table, and rows whose newest version no entry named yet."""
+    """Where the walk stands: rows made so far per table and still there, and rows whose newest version no entry named yet."""
 
     made: dict[str, int] = field(default_factory=lambda: {"voter": 0, "quarantine": 0})
     owed: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid → (version in the store, seq of the entry that named an older one)
@@ -58,13 +61,13 @@ def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[
         yield from _check_batch(guard, seq, kab, written, walk)
     for uid, (version, seq) in walk.owed.items():
         yield Mismatch(seq, f"voter {uid}: stands at version {version}, which no entry wrote")
-    yield from _too_many(guard.store, walk)
+    yield from _too_many(guard, walk)
     yield from _indexes(guard.store)
 
 
 def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[tuple[int, str, list[Written], str]]:
     """Yield (seq, kab, rows written, trouble) of every entry that wrote rows, in order."""
-    where = and_(TrailEntry.log == guard.log, TrailEntry.action.in_(_WRITES), TrailEntry.outcome == Outcome.DONE.value)
+    where = and_(TrailEntry.log == guard.log, *_WROTE)
     joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
     with guard.store.reading() as session:
         total = session.scalar(select(func.count()).select_from(TrailEntry).where(where)) or 0
@@ -109,15 +112,16 @@ def _check_batch(guard: Guard, seq: int, kab: str, written: Sequence[Written], w
     blobs = {uid: seal for table, uid, _, seal in written if table == "quarantine"}
     with guard.store.reading() as session:
         present = {row.clear.uid: row for row in rows_by_uid(session, kab, voters)}
-        waiting = {row.uid: row for row in session.scalars(select(Quarantine).where(Quarantine.kab == kab, Quarantine.uid.in_(blobs)))}
+        found = session.scalars(select(Quarantine).where(Quarantine.kab == kab, Quarantine.uid.in_(blobs)))
+        waiting = {row.uid: _blob(row) for row in found}
     for uid, (version, seal) in voters.items():
-        walk.made["voter"] += version == 1
         row = present.get(uid)
+        walk.made["voter"] += version == 1 and row is not None
         what = _voter_trouble(guard, row, version, seal, walk, seq)
         if what:
             yield Mismatch(seq, f"voter {uid}: {what}")
     for uid, seal in blobs.items():
-        walk.made["quarantine"] += 1
+        walk.made["quarantine"] += uid in waiting
         what = _blob_trouble(guard, waiting.get(uid), seal)
         if what:
             yield Mismatch(seq, f"quarantine {uid}: {what}")
@@ -142,28 +146,51 @@ def _voter_trouble(guard: Guard, row: SealedRow | None, version: int, seal: byte
     return ""
 
 
-def _blob_trouble(guard: Guard, row: Quarantine | None, seal: bytes) -> str:
-    if row is None:
+def _blob_trouble(guard: Guard, blob: SealedBlob | None, seal: bytes) -> str:
+    if blob is None:
         return "the row is gone"
-    if row.seal != seal:
+    if blob.seal != seal:
         return "not the row that was written: its seal is another"
-    blob = SealedBlob(
-        "quarantine", row.kab, row.uid, row.election, row.load, row.row_no, row.reasons, row.key_epoch, row.wrapped, row.cell, row.seal
-    )
     try:
-        check_seal(guard.keys.key_named("seal", row.kab, row.key_epoch, f"quarantine {row.uid}"), blob)
+        check_seal(guard.keys.key_named("seal", blob.kab, blob.key_epoch, f"quarantine {blob.uid}"), blob)
     except SealBroken as broken:
         return broken.detail.split(": ", 1)[-1]
     return ""
 
 
-def _too_many(store: Store, walk: _Walk) -> Iterator[Mismatch]:
-    """Say when the store holds rows that no entry wrote."""
-    with store.reading() as session:
-        for name, table in (("voter", Voter), ("quarantine", Quarantine)):
+def _blob(row: Quarantine) -> SealedBlob:
+    return SealedBlob(
+        "quarantine", row.kab, row.uid, row.election, row.load, row.row_no, row.reasons, row.key_epoch, row.wrapped, row.cell, row.seal
+    )
+
+
+def _too_many(guard: Guard, walk: _Walk) -> Iterator[Mismatch]:
+    """Say when the store holds rows that no entry wrote, and which."""
+    for table in (Voter, Quarantine):
+        name = table.__tablename__
+        with guard.store.reading() as session:
             found = session.scalar(select(func.count()).select_from(table)) or 0
-            if found > walk.made[name]:
-                yield Mismatch(None, f"{name}: {found} rows, but the log wrote {walk.made[name]}: rows were put in past the log")
+        if found > walk.made[name]:
+            yield Mismatch(None, f"{name}: {found - walk.made[name]} more rows than the log accounts for: rows were put in past the log")
+            for uid in islice(_unwritten(guard, table), _NAMED):
+                yield Mismatch(None, f"{name} {uid}: no entry wrote this row")
+
+
+def _unwritten(guard: Guard, table: type[Voter] | type[Quarantine]) -> Iterator[str]:
+    """Yield the uids of rows that no writing entry names, by the touch index; whoever lacks the index key cannot add to it."""
+    here = and_(TrailEntry.log == TouchIndex.log, TrailEntry.seq == TouchIndex.seq)
+    query = select(TouchIndex.token).join(TrailEntry, here).where(TouchIndex.log == guard.log, *_WROTE)
+    last = ("", "")
+    while True:
+        after = select(table.kab, table.uid).where(tuple_(table.kab, table.uid) > last).order_by(table.kab, table.uid).limit(_PAGE)
+        with guard.store.reading() as session:
+            page = [(kab, uid) for kab, uid in session.execute(after)]
+            tokens = {guard.payloads.token(uid): uid for _, uid in page}
+            written = set(session.scalars(query.where(TouchIndex.token.in_(tokens))))
+        yield from (uid for token, uid in tokens.items() if token not in written)
+        if not page:
+            return
+        last = page[-1]
 
 
 def _indexes(store: Store) -> Iterator[Mismatch]:
@@ -177,7 +204,5 @@ def _indexes(store: Store) -> Iterator[Mismatch]:
     )
     with store.reading() as session:
         for query, words in cases:
-            for uid in session.scalars(query.limit(20)):
+            for uid in session.scalars(query.limit(_NAMED)):
                 yield Mismatch(None, words.format(uid))
-
-

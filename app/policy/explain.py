@@ -12,7 +12,7 @@ from app.kernel.fields import Element, Stage, View
 from app.policy.catalog import LANGUAGES, Catalog
 from app.policy.load import Rule
 
-NO_RULE_TITLE = N_("Tidak ada aturan yang membuka unsur ini untuk peran, tujuan, wilayah, dan tahap kunjungan ini.")
+NO_RULE_TITLE = N_("Tidak ada aturan yang membuka elemen ini untuk peran, tujuan, wilayah, dan tahap kunjungan ini.")
 NO_BASIS = N_("Yang tidak disebut aturan selalu tertutup.")
 
 
@@ -28,11 +28,11 @@ class Next(StrEnum):
 
 # The sentences: msgids with %(tingkat)s (label of a view) and %(tahap)s (labels of stages).
 SENTENCES: dict[Next, str] = {
-    Next.UTUH: N_("Unsur ini sudah terbuka utuh."),
-    Next.STEP_UP: N_("Masukkan lagi kode verifikasi; sesudah itu unsur ini %(tingkat)s."),
-    Next.IZIN: N_("Ajukan permohonan izin tertulis; dengan izin yang disetujui dua orang, unsur ini %(tingkat)s."),
-    Next.TAHAP: N_("Pada tahap ini tidak tersedia lebih dari ini. Unsur ini %(tingkat)s pada tahap: %(tahap)s."),
-    Next.TIDAK_ADA: N_("Bagi peran ini unsur ini paling jauh %(tingkat)s; tidak ada cara untuk melihat lebih banyak."),
+    Next.UTUH: N_("Elemen ini sudah terbuka utuh."),
+    Next.STEP_UP: N_("Masukkan lagi kode verifikasi; sesudah itu elemen ini %(tingkat)s."),
+    Next.IZIN: N_("Ajukan permohonan izin tertulis; dengan izin yang disetujui dua orang, elemen ini %(tingkat)s."),
+    Next.TAHAP: N_("Pada tahap ini tidak tersedia lebih dari ini. Elemen ini %(tingkat)s pada tahap: %(tahap)s."),
+    Next.TIDAK_ADA: N_("Bagi peran ini elemen ini paling jauh %(tingkat)s; tidak ada cara untuk melihat lebih banyak."),
 }
 
 

@@ -178,9 +178,7 @@ def _ask(task: Task, present: Standing, region: str) -> Ask:
     return Ask(task.purpose, task.basis, region, present.election, present.stage)
 
 
-def _rows(
-    b_nik: InstrumentedAttribute[bytes] = Voter.b_nik, status: RowStatus | None = RowStatus.AKTIF
-) -> Select[tuple[object, ...]]:
+def _rows(b_nik: InstrumentedAttribute[bytes] = Voter.b_nik, status: RowStatus | None = RowStatus.AKTIF) -> Select[tuple[object, ...]]:
     """Select everything a SealedRow is made of; rows of another *status* (struck from the roll) are left out.
 
     A missing key comes out empty, which the seal refuses: a row without its key is broken, not absent.

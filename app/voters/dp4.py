@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -164,9 +164,9 @@ class Intake:
         checked = [(raw, self._check(raw, present)) for raw in chunk]
         clean = [row for _, row in checked if isinstance(row, CleanRow)]
         tokens = {row.row_no: blind.b_nik(row.values[_NIK], self.election) for row in clean}
-        candidates = self._candidates(tokens)
+        known, candidates = self._candidates(tokens.values())
         taken = self._taken(clean, tokens, candidates, ask, now)
-        batch = _Batch(read=len(chunk), known=frozenset(candidate.clear.uid for candidate in candidates))
+        batch = _Batch(read=len(chunk), known=known)
         for raw, row in checked:
             if isinstance(row, CleanRow) and row.values[_NIK] in taken:
                 row = Rejected(row.row_no, (Finding("NIK", Reason.GANDA),))
@@ -183,9 +183,15 @@ class Intake:
             return Rejected(raw.row_no, raw.reasons)
         return check(raw, self.kab, self.places, present.voting_day)
 
-    def _candidates(self, tokens: Mapping[int, bytes]) -> list[SealedRow]:
+    def _candidates(self, tokens: Collection[bytes]) -> tuple[frozenset[str], list[SealedRow]]:
+        """Return the uids that the NIK index names for *tokens*, and the rows of the roll among them."""
         with self.guard.store.reading() as session:
-            return rows_by_nik(session, self.election, set(tokens.values()))
+            # The index first: a row that comes in between the two looks is then one we do not know yet.
+            known = frozenset(self._claims(session, tokens))
+            return known, rows_by_nik(session, self.election, set(tokens))
+
+    def _claims(self, session: Session, tokens: Collection[bytes]) -> Iterable[str]:
+        return session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == self.election))
 
     def _taken(
         self, clean: Sequence[CleanRow], tokens: Mapping[int, bytes], candidates: Sequence[SealedRow], ask: Ask, now: datetime
@@ -233,9 +239,7 @@ class Intake:
         """Raise _Overtaken when the index knows a NIK of *batch* that it did not know when the batch was checked."""
         # One batch of an election at a time from here to the commit (PostgreSQL; on SQLite BEGIN IMMEDIATE is that lock already).
         session.execute(select(Election.id).where(Election.id == self.election).with_for_update())
-        tokens = [row.b_nik for row in batch.sealed]
-        found = session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == self.election))
-        if not batch.known.issuperset(found):
+        if not batch.known.issuperset(self._claims(session, [row.b_nik for row in batch.sealed])):
             raise _Overtaken
 
     def _finish(self, load: Load) -> None:
