@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import secrets
+import shutil
+import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import select, text
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
 
 from app.audit.entry import parse
 from app.audit.note import Signer
 from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.audit.trail import Faults, Trail
+from app.cli.shell import host_actor
 from app.custody.storecheck import check_store
 from app.factory import House, join
 from app.kernel.actor import Actor
+from app.kernel.errors import GarduError
 from app.kernel.fields import Basis, Element, Purpose, Role
 from app.settings import Settings
 from app.store.engine import Store
 from app.touch import Guard
 from app.vault.keys.local import LocalKeyring
-from app.voters import actions
+from app.vault.keys.provider import KeyProvider
+from app.voters import actions, dp4
 from app.voters.actions import Task
-from tests.conftest import KAB, PASSPHRASE, ROOT, FakeClock, dp4_row, operator, task
+from tests.conftest import ELECTION, KAB, PASSPHRASE, ROOT, FakeClock, PostgresServer, dp4_row, make_house, operator, task
 
 # Tables of the roll, in an order in which they can be emptied and filled again.
 ROLL = ("voter", "voter_key", "nik_index", "quarantine")
@@ -94,16 +105,23 @@ def entries(house: House, since: int = 0) -> list[dict[str, object]]:
         return [dict(parse(body)) for body in session.scalars(query)]
 
 
+def entry_at(house: House, seq: int) -> dict[str, object]:
+    """One entry."""
+    with house.store.reading() as session:
+        return dict(parse(session.get_one(TrailEntry, (house.guard.log, seq)).body))
+
+
 def size(house: House) -> int:
     """How many entries the log has."""
-    return len(entries(house))
+    with house.store.reading() as session:
+        return session.scalar(select(func.count()).select_from(TrailEntry)) or 0
 
 
 def content(house: House, seq: int) -> dict[str, object]:
     """What stands in the sealed payload of an entry, opened with the audit key."""
     with house.store.reading() as session:
         row = session.get_one(TrailPayload, (house.guard.log, seq))
-        commitment = bytes.fromhex(entries(house)[seq]["payload"]["commitment"])  # type: ignore[index]
+        commitment = bytes.fromhex(entry_at(house, seq)["payload"]["commitment"])  # type: ignore[index]
         opened: dict[str, object] = json.loads(house.guard.payloads.open(row.sealed, row.wrapped, row.day, row.log, commitment))
         return opened
 
@@ -164,3 +182,116 @@ def in_process(function: str, *arguments: str, **options: object) -> subprocess.
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )  # type: ignore[call-overload]
+
+
+def outcomes(house: House, since: int = 0) -> list[tuple[object, object]]:
+    """(action, outcome) of every entry from *since* on."""
+    return [(entry["action"], entry["outcome"]) for entry in entries(house, since)]
+
+
+# ---- houses, copied from one that was installed once ----
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An installation at rest, and the provider that opens its keyring. databases: (application's, owner's) names on a server."""
+
+    data: Path
+    provider: KeyProvider
+    databases: tuple[str, str] | None = None
+
+    def copy(self, data: Path, server: PostgresServer | None = None) -> House:
+        """Join a copy of it in *data*."""
+        shutil.copytree(self.data, data)
+        data.chmod(0o700)
+        if self.databases is not None and server is not None:
+            name = f"gardu_{server.tag}_{secrets.token_hex(5)}"
+            server.run(f"CREATE DATABASE {name} TEMPLATE {make_url(self.databases[1]).database}")
+            config = data / "config.toml"
+            text = config.read_text("utf-8")
+            config.write_text(text.replace(str(make_url(self.databases[1]).database), name), "utf-8")
+        return join(Settings.load(data, {}), self.provider, FakeClock())
+
+
+def _installed(data: Path, application: str, owner: str | None = None) -> Installed:
+    made = make_house(data, application, owner)
+    made.close()
+    return Installed(data, LocalKeyring.open(made.settings.keyring, PASSPHRASE), (application, owner) if owner else None)
+
+
+@pytest.fixture(scope="session")
+def installed_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An installation over SQLite, made once."""
+    return _installed(tmp_path_factory.mktemp("installed") / "data", "sqlite:///gardu.db")
+
+
+@pytest.fixture(scope="session")
+def installed_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Installed:
+    """An installation over PostgreSQL, made once."""
+    owner, application = postgres.migrated()
+    return _installed(tmp_path_factory.mktemp("installed") / "data", application, owner)
+
+
+@pytest.fixture
+def sqlite_house(tmp_path: Path, installed_sqlite: Installed) -> Iterator[House]:
+    """A fresh installation over SQLite, with a fake clock."""
+    made = installed_sqlite.copy(tmp_path / "data")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def postgres_house(tmp_path: Path, postgres: PostgresServer, installed_postgres: Installed) -> Iterator[House]:
+    """A fresh installation over PostgreSQL, opened as the application's role."""
+    made = installed_postgres.copy(tmp_path / "data", postgres)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def house(request: pytest.FixtureRequest) -> House:
+    """A fresh installation over each engine."""
+    made: House = request.getfixturevalue(f"{request.param}_house")
+    return made
+
+
+# ---- run in a process of their own ----
+
+
+def ready_intake(data: str, kab: str, faults: Faults | None = None) -> dp4.Intake:
+    """An intake in another process, which says that it is ready and waits for the word on stdin."""
+    house = reopened(Path(data))
+    guard = guard_on(house, house.store, faults)
+    return dp4.Intake(guard, house.places, host_actor(), house.clock, kab, ELECTION)
+
+
+def load_and_die(data: str, file: str, point: str, count: str) -> None:
+    """Load a file and be killed by SIGKILL at the *count*-th passing of *point*, a point of the trail or ``advance``."""
+    passed = Counter[str]()
+
+    def here(at: str) -> None:
+        passed[at] += 1
+        if at == point and passed[at] == int(count):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ready_intake(data, KAB, here).load(Path(file), None, lambda done, total: here("advance"))
+
+
+def load_at_the_word(data: str, file: str, kab: str = KAB) -> None:
+    """Load a file when a line comes on stdin; print what became of it as JSON."""
+    intake = ready_intake(data, kab)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        done = intake.load(Path(file), None, lambda done, total: None)
+        print(json.dumps([done.rows_read, done.rows_sealed, done.rows_quarantined]))
+    except GarduError as error:
+        print(json.dumps(error.code))
+
+
+def load_and_weigh(data: str, *files: str) -> None:
+    """Load files one after the other; print the peak memory of the process after each, in KiB."""
+    intake = ready_intake(data, KAB)
+    for file in files:
+        intake.load(Path(file), None, lambda done, total: None)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

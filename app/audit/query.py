@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, select
 
-from app.audit.entry import Entry, parse
+from app.audit.entry import parse
+from app.audit.members import Entry
 from app.audit.tables import TrailEntry, TrailHead
 from app.kernel.errors import BadInput, NotThere, SealBroken
 from app.store.engine import Store
@@ -65,7 +66,7 @@ def by_request(store: Store, log: str, request: str, *, since: datetime | None =
     return _page(store, log, condition if since is None else condition & (TrailEntry.at >= since), None, MAX_PAGE)
 
 
-def _of(log: str) -> Select[tuple[int, bytes, bytes]]:
+def _of(log: str) -> Select[int, bytes, bytes]:
     return select(TrailEntry.seq, TrailEntry.leaf, TrailEntry.body).where(TrailEntry.log == log)
 
 
@@ -76,7 +77,7 @@ def _page(store: Store, log: str, condition: ColumnElement[bool], before: int | 
     return _entries(store, log, statement if before is None else statement.where(TrailEntry.seq < before))
 
 
-def _entries(store: Store, log: str, statement: Select[tuple[int, bytes, bytes]]) -> list[StoredEntry]:
+def _entries(store: Store, log: str, statement: Select[int, bytes, bytes]) -> list[StoredEntry]:
     with store.reading() as session:
         rows = session.execute(statement).all()
     try:

@@ -138,6 +138,11 @@ class Trail:
         mine = weakref.WeakMethod(self._forked)
         os.register_at_fork(after_in_child=lambda: (method := mine()) and method())
 
+    @property
+    def vkey(self) -> str:
+        """The log's verifier key (C2SP signed-note), which outsiders check checkpoints with."""
+        return self._signer.vkey
+
     def append(self, draft: Draft, payload: SealedPayload | None = None) -> Receipt:
         """Append in a transaction of its own and return once it is durable.
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 import structlog
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from app.audit.entry import draft_for
@@ -26,7 +25,7 @@ from app.vault.keys.provider import KeyProvider
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
-    def __init__(self, build: Callable[[], Flask], options: dict[str, Any]) -> None:
+    def __init__(self, build: Callable[[], object], options: dict[str, Any]) -> None:
         self._build, self._options = build, options
         super().__init__()
 
@@ -34,7 +33,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> object:
         return self._build()
 
 

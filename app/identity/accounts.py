@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.identity import passwords, rules, sessions, throttle, totp
-from app.identity.room import Identity, entry, write_within
+from app.identity.room import Identity, entry, region_names, write_within
 from app.identity.tables import Account
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadInput, Conflict, NotAllowed, NotThere
@@ -60,7 +60,8 @@ def create(
     _require_keeper(actor)
     username, name, office = rules.parse_username(username), rules.parse_name(name), rules.parse_office(office)
     held, placed = rules.parse_roles(roles, office), rules.parse_unit(unit)
-    given = passwords.one_time_password() if password is None else passwords.accept(password, username=username, name=name, office=office)
+    given = password if password is not None else passwords.one_time_password()
+    given = passwords.accept(given, username=username, name=name, office=office, region=region_names(identity, office))
     account = Account(
         uid=new_uid(),
         username=username,

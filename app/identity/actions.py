@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.identity import passwords, rules, sessions, throttle, totp
-from app.identity.room import Identity, Visitor, entry, write, write_within
+from app.identity.room import Identity, Visitor, entry, region_names, write, write_within
 from app.identity.sessions import Opened, Person
 from app.identity.tables import Account, LoginSession
 from app.identity.totp import AuthenticatorOff, Factor, WrongCode
@@ -80,11 +80,12 @@ def finish_login(identity: Identity, person: Person, visitor: Visitor, code: str
 
     def use(session: Session, factor: Factor) -> Opened:
         sessions.open_full(session, fresh, person, factor)
-        throttle.prune(session, now)
         write_within(identity, session, ready)
         return fresh
 
-    return _present(identity, person, visitor, code, now, Action.SESSION_LOGIN, use)
+    opened = _present(identity, person, visitor, code, now, Action.SESSION_LOGIN, use)
+    throttle.tidy(identity.store, now)
+    return opened
 
 
 def step_up(identity: Identity, person: Person, visitor: Visitor, code: str, now: datetime) -> Opened:
@@ -152,7 +153,8 @@ def change_password(identity: Identity, person: Person, visitor: Visitor, curren
     """
     who = person.actor(visitor.request, visitor.address)
     _check_current(identity, who, person, current, now)
-    accepted = passwords.accept(new, username=person.username, name=person.name, office=person.office)
+    region = region_names(identity, person.office)
+    accepted = passwords.accept(new, username=person.username, name=person.name, office=person.office, region=region)
     if new != again:
         raise BadInput("repetition differs", field="again", public=N_("Kedua isian kata sandi baru tidak sama. Ketik ulang."))
     if new == current:
@@ -174,10 +176,10 @@ def change_password(identity: Identity, person: Person, visitor: Visitor, curren
 def switch_role(identity: Identity, person: Person, visitor: Visitor, role: Role, now: datetime) -> Opened:
     """Continue in another role the account holds, without a task and with a new secret; recorded as a login in that role.
 
-    Raises NotAllowed when the account does not hold *role*, SignInNeeded, TrailDown, StoreDown.
+    Raises NotAllowed when the account does not hold *role* or is in it already, SignInNeeded, TrailDown, StoreDown.
     """
-    if role not in person.roles:
-        raise NotAllowed(f"account {person.uid} does not hold {role.value}")
+    if role not in person.roles or role is person.role:
+        raise NotAllowed(f"account {person.uid} does not hold {role.value}, or is in it")
     fresh = sessions.mint()
     who = replace(person.actor(visitor.request, visitor.address), role=role, session=fresh.uid)
     age = int((now - person.factor_at).total_seconds()) if person.factor_at else 0
@@ -270,6 +272,8 @@ def _pending(identity: Identity, person: Person) -> tuple[int, bytes | None]:
 
 
 def _account_named(identity: Identity, name: str) -> Account | None:
+    if not rules.is_username(name):
+        return None  # such a name cannot exist, and some engines refuse even to look for it (NUL, lone surrogates)
     with identity.store.reading() as session:
         account = session.scalar(select(Account).where(Account.username == name))
         if account is not None:

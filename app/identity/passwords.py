@@ -114,10 +114,11 @@ class Hasher:
             self._slots.release()
 
 
-def accept(password: str, *, username: str, name: str, office: str) -> str:
+def accept(password: str, *, username: str, name: str, office: str, region: Iterable[str] = ()) -> str:
     """Return *password* (NFC) when it may be used by this person.
 
-    At least 14 characters, at most 256 bytes of UTF-8, any character, no composition rules. Raises BadInput (field ``new``) with the
+    region: names of the office's region and those around it. At least 14 characters, at most 256 bytes of UTF-8, any character, no
+    composition rules. Raises BadInput (field ``new``) with the
     remedy when it is too short, too long, or easy to guess for somebody who knows the person, the house or common words.
     """
     normal = unicodedata.normalize("NFC", password)
@@ -125,7 +126,7 @@ def accept(password: str, *, username: str, name: str, office: str) -> str:
         raise _refused("too short", N_("Kata sandi terlalu pendek. Pakai sedikitnya 14 karakter, misalnya empat kata acak."))
     if len(_bytes(normal)) > MAX_BYTES:
         raise _refused("too long", N_("Kata sandi terlalu panjang. Paling banyak 256 byte."))
-    known = _known_words(username, name, office)
+    known = _known_words(username, name, office, *region)
     if _is_few_known_words(normal, known) or _score(normal, known) < _MIN_SCORE:
         raise _refused(
             "easy to guess",
@@ -140,8 +141,8 @@ def one_time_password() -> str:
     return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(4))
 
 
-def _known_words(username: str, name: str, office: str) -> list[str]:
-    own = re.split(r"[\W_]+", f"{username} {name} {office}".lower())
+def _known_words(username: str, *names: str) -> list[str]:
+    own = re.split(r"[\W_]+", " ".join((username, *names)).lower())
     elements = [part for element in Element for part in element.value.split("_")]
     return [*dict.fromkeys(word for word in (username.lower(), *own, *_HOUSE_WORDS, *_COMMON_WORDS, *elements) if len(word) > 1)]
 

@@ -14,6 +14,7 @@ from app.audit.content import pack
 from app.audit.entry import Draft, draft_for
 from app.audit.trail import Receipt
 from app.identity.passwords import Hasher
+from app.identity.rules import office_region
 from app.kernel.actor import Actor
 from app.kernel.clock import Clock
 from app.kernel.fields import Action, Outcome, Purpose
@@ -123,6 +124,11 @@ def entry(
     words = purpose.value if purpose else None
     draft = draft_for(who, action, outcome, now, purpose=words, scope=scope, assurance=assurance, detail=detail)
     return Entry(draft, payload)
+
+
+def region_names(identity: Identity, office: str) -> list[str]:
+    """Return the names of an office's region and of those around it, e.g. Indonesia, Bali, Kota Denpasar."""
+    return [place.name for place in identity.places.path(office_region(office))]
 
 
 def write(identity: Identity, ready: Entry) -> Receipt:

@@ -90,13 +90,18 @@ def parse_code(text: str) -> str:
 def parse_username(text: str) -> str:
     """Return *text*, trimmed and lower-case, as a username. Raises BadInput (field ``username``)."""
     username = fold_username(text)
-    if not _USERNAME.fullmatch(username):
+    if not is_username(username):
         raise BadInput(
             "username is not 3…64 of a-z 0-9 . _ -",
             field="username",
             public=N_("Nama pengguna terdiri dari 3 sampai 64 huruf kecil a-z, angka, titik, garis bawah atau tanda hubung."),
         )
     return username
+
+
+def is_username(text: str) -> bool:
+    """Say whether *text* has the form of a username."""
+    return _USERNAME.fullmatch(text) is not None
 
 
 def fold_username(text: str) -> str:

@@ -47,7 +47,7 @@ class Ticket:
 def subject_token(keys: KeyHouse, kind: str, text: str) -> str:
     """Return the keyed token (64 hex digits) that stands for a username or an address. Raises KeysDown."""
     secret = keys.key("session", "00").secret
-    return hmac.new(secret, f"throttle/{kind}/{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret, f"throttle/{kind}/{text}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def network(address: str) -> str:
@@ -68,7 +68,7 @@ def reserve(store: Store, subjects: Sequence[tuple[str, str]], now: datetime) ->
 
     Raises TooMany when one of them has reached its limit (then nothing is counted), StoreDown when it cannot be counted.
     """
-    with _fail_closed(), store.writing() as session:
+    with fail_closed(), store.writing() as session:
         buckets = [bucket for kind, subject in subjects for bucket in count(session, kind, subject, now)]
         for kind, subject in subjects:
             _refuse_over(session, kind, subject, now, counted=1)
@@ -110,8 +110,16 @@ def forget(session: Session, kind: str, subject: str) -> None:
     session.execute(delete(FailureCount).where(FailureCount.kind == kind, FailureCount.subject == subject))
 
 
-def prune(session: Session, now: datetime) -> None:
-    """Drop buckets that no limit looks at any more."""
+def tidy(store: Store, now: datetime) -> None:
+    """Drop buckets that no limit looks at any more, in a transaction of its own; when that fails, the next one does it."""
+    try:
+        with fail_closed(), store.writing() as session:
+            _prune(session, now)
+    except StoreDown:
+        return
+
+
+def _prune(session: Session, now: datetime) -> None:
     for kind, limits in LIMITS.items():
         for limit in limits:
             oldest = _epoch(now) // limit.bucket - limit.buckets
@@ -143,7 +151,8 @@ def _epoch(now: datetime) -> int:
 
 
 @contextmanager
-def _fail_closed() -> Iterator[None]:
+def fail_closed() -> Iterator[None]:
+    """Turn whatever the database says into StoreDown: an attempt that cannot be counted is no attempt."""
     try:
         yield
     except SQLAlchemyError as error:

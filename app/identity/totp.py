@@ -147,7 +147,7 @@ class _Attempt:
 
 
 def _judge(store: Store, attempt: _Attempt, use: Use[T]) -> T:
-    with store.writing() as session:
+    with throttle.fail_closed(), store.writing() as session:
         account = session.get_one(Account, attempt.uid, with_for_update=True)
         refusal = _refusal(session, account, attempt)
         if refusal is None:

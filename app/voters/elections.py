@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,9 @@ from sqlalchemy.orm import Session
 from app.kernel.errors import N_, BadInput
 from app.kernel.fields import Stage
 from app.voters.tables import Election, StageEntry
+
+# It stands in the store, in entries and in the key of the NIK index; the width is that of the columns.
+_ID = re.compile(r"[A-Za-z0-9.-]{1,16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,15 @@ def standing(session: Session, kab: str, now: datetime, election: str | None = N
 def set_stage(session: Session, election: str, voting_day: date, kabs: Iterable[str], stage: Stage, actor: str, now: datetime) -> int:
     """Add *stage* from *now* on to the calendar of every kab of *kabs*; return how many changed.
 
-    The calendar is only added to. Raises BadInput when the election exists with another voting day.
+    The calendar is only added to. Raises BadInput when the election exists with another voting day, or its id is not 1 to 16
+    letters, digits, points or dashes.
     """
+    if not _ID.fullmatch(election):
+        raise BadInput(
+            "an election's id has 1 to 16 letters, digits, points or dashes",
+            field="election",
+            public=N_("Nama pemilu hanya boleh berisi 1 sampai 16 huruf, angka, titik, atau tanda hubung, misalnya 2029."),
+        )
     known = session.get(Election, election)
     if known is None:
         session.add(Election(id=election, voting_day=voting_day))

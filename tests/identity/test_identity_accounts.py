@@ -44,6 +44,7 @@ def test_a_new_account_has_a_one_time_password(identity: Identity, trail: kit.Me
         ({"roles": ["proses"]}, "roles"),
         ({"password": "pendek"}, "new"),
         ({"password": "made widiasih 2029"}, "new"),
+        ({"password": "Kota Denpasar 1234", "office": "kpu-51.71"}, "new"),
     ],
 )
 def test_a_wrong_detail_is_refused_by_its_field(identity: Identity, trail: kit.MemoryTrail, wrong: dict[str, object], field: str) -> None:

@@ -70,16 +70,16 @@ def test_an_unknown_name_and_a_wrong_password_get_one_answer(identity: Identity,
     """The entry names the account when there is one, else "unknown"; what was typed is nowhere."""
     who = kit.someone(identity)
     answers = []
-    for name, password in ((who.username, kit.OTHER_PASSWORD), ("tidak.ada", kit.PASSWORD), ("rahasia-terketik", ""), ("\x00" * 999, "x" * 9999)):
+    for name, password in ((who.username, kit.OTHER_PASSWORD), ("tidak.ada", kit.PASSWORD), ("rahasia-terketik", ""), ("\x00" * 999, "x" * 9999), ("\ud800", "\ud800")):
         with pytest.raises(BadInput) as refused:
             actions.begin_login(identity, kit.VISITOR, name, password, clock.now())
         answers.append((refused.value.field, refused.value.public, str(refused.value)))
 
     assert len(set(answers)) == 1
-    assert [draft.actor for draft in trail.drafts[-4:]] == [who.uid, "unknown", "unknown", "unknown"]
-    assert trail.said()[-4:] == [("session:login", "failed")] * 4
+    assert [draft.actor for draft in trail.drafts[-5:]] == [who.uid, *["unknown"] * 4]
+    assert trail.said()[-5:] == [("session:login", "failed")] * 5
     assert trail.drafts[-1].office is None and trail.drafts[-1].assurance is None
-    assert "rahasia-terketik" not in json.dumps([content(identity, trail, number) for number in range(-4, 0)])
+    assert "rahasia-terketik" not in json.dumps([content(identity, trail, number) for number in range(-5, 0)])
     assert kit.sessions_of(identity, who.uid) == []
 
 

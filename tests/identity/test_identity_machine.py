@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 import app.audit.tables
 import app.identity.tables
 from app.identity import accounts, actions, totp
+from app.identity.sessions import Opened, Person, id_hash
 from app.identity.totp import AuthenticatorOff, WrongCode
 from app.kernel.errors import BadInput, SignInNeeded, TooMany
 from app.store.base import Base
@@ -169,11 +170,11 @@ class Login(RuleBasedStateMachine):
         with kit.edited(self.identity, self.who.uid) as row:
             row.factor_failures = self.total = failures
 
-    def enter(self, seat: Seat) -> kit.Person | None:
+    def enter(self, seat: Seat) -> Person | None:
         """Open the session; it must be alive exactly when the model says so."""
         alive = seat.alive(self.now)
         try:
-            person = kit.person_of(self.identity, kit.Opened("", seat.secret))
+            person = kit.person_of(self.identity, Opened("", seat.secret))
         except SignInNeeded:
             assert not alive
             seat.ended = True
@@ -188,7 +189,7 @@ class Login(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         stored = {bytes(row.id_hash) for row in kit.sessions_of(self.identity, self.who.uid) if row.ended_at is None and row.level == "full"}
-        allowed = {actions.sessions.id_hash(seat.secret) for seat in self.all if not seat.ended and seat.full}
+        allowed = {id_hash(seat.secret) for seat in self.all if not seat.ended and seat.full}
         assert stored == allowed
 
     @invariant()

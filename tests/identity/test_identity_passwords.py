@@ -18,7 +18,7 @@ from app.store.engine import Store
 from app.store.keys import add_key
 
 LISTS = Path("/work/shared/passwords")
-WHO = {"username": "made.widiasih", "name": "Ni Made Widiasih", "office": "kpu-51.71"}
+WHO = {"username": "made.widiasih", "name": "Ni Made Widiasih", "office": "kpu-51.71", "region": ("Indonesia", "Bali", "Kota Denpasar")}
 
 
 def accept(password: str) -> str:
@@ -56,6 +56,7 @@ def test_a_long_password_nobody_would_guess_is_accepted(password: str) -> None:
         "qwertyuiopasdfgh",
         "pemilihan umum 2029",
         "NIK NKK KTP 20292029",
+        "Kota Denpasar, Bali 2029",
     ],
 )
 def test_what_a_guesser_of_this_house_tries_is_refused(password: str) -> None:

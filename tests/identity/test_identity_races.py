@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from app.identity import actions, throttle
 from app.identity.room import Identity
+from app.identity.sessions import Opened
 from app.identity.totp import WrongCode
 from app.kernel.errors import BadInput, Conflict, SignInNeeded, TooMany
 from app.store.engine import Store
@@ -47,7 +48,7 @@ def _act(identity: Identity, act: str, secret: str, typed: str, now: datetime) -
     if act == "guess":
         actions.begin_login(identity, kit.VISITOR, secret, typed, now)
         return
-    person = kit.person_of(identity, kit.Opened("", secret))
+    person = kit.person_of(identity, Opened("", secret))
     step = {"login": actions.finish_login, "enrol": actions.confirm_enrolment, "stepup": actions.step_up}[act]
     step(identity, person, kit.VISITOR, typed, now)
 

@@ -110,7 +110,9 @@ def test_what_looks_like_a_code_is_not_one(text: str) -> None:
 @given(st.lists(st.integers(0, 5000), max_size=60), st.integers(0, 600))
 def test_no_stretch_of_time_ever_holds_more_than_the_limit(gaps: list[int], shift: int) -> None:
     """Whoever waits as told, and fails each time, fails at most `most` times within any `within` seconds."""
-    limit, at, counts, failures = Limit(5, 300, 60), 1_800_000_000 + shift, {}, []
+    limit, at = Limit(5, 300, 60), 1_800_000_000 + shift
+    counts: dict[int, int] = {}
+    failures: list[int] = []
     for gap in gaps:
         at += gap % 200
         if rules.wait_seconds(counts, limit, at) == 0:

@@ -73,8 +73,7 @@ def test_a_hundred_a_day_are_the_most(store: Store) -> None:
 def test_old_counts_are_dropped_and_young_ones_kept(store: Store) -> None:
     throttle.reserve(store, [NAME, PLACE], kit.NOON)
     throttle.reserve(store, [NAME, PLACE], kit.NOON + timedelta(days=2))
-    with store.writing() as session:
-        throttle.prune(session, kit.NOON + timedelta(days=2))
+    throttle.tidy(store, kit.NOON + timedelta(days=2))
 
     with store.reading() as session:
         assert session.scalar(select(func.sum(FailureCount.count))) == 3

@@ -61,7 +61,7 @@ def test_another_key_opens_nothing() -> None:
         open_seed(L1Key("pepper", "00", 2, b"s" * 32), UID, 1, SEALED)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x01\0\0", b"\x02" + SEALED[1:]])
+@pytest.mark.parametrize("data", [b"", b"\x01\0\0", b"\x02" + SEALED[1:]], ids=["empty", "cut", "format"])
 def test_an_epoch_is_not_read_from_what_is_no_seed(data: bytes) -> None:
     """Cut bytes or an unknown format are a broken seal."""
     with pytest.raises(SealBroken, match=UID):

@@ -1,0 +1,136 @@
+"""The real pages of the demo: accessible in both themes, languages and sizes, and usable by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.walks.conftest import Person
+from tests.walks.test_walk_operator import somebody
+
+pytestmark = pytest.mark.browser
+Visit = Callable[..., Person]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+VIEWS = [(theme, width) for theme in ("light", "dark") for width in (320, 1280)]
+
+
+def trouble(person: Person, where: str) -> list[str]:
+    """Return what axe finds on the page in every theme and width, and sideways scrolling."""
+    found = []
+    for theme, width in VIEWS:
+        person.page.set_viewport_size({"width": width, "height": 800})
+        person.page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]  # literal from VIEWS
+        result = Axe().run(person.page, options={"runOnly": TAGS}).response["violations"]
+        found += [f"{where} {theme} {width}: {one['id']} {node['html'][:120]}" for one in result for node in one["nodes"]]
+        if person.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(f"{where} {theme} {width}: scrolls sideways")
+    return found
+
+
+def speak(person: Person, language: str) -> None:
+    person.goto("/")
+    switch = person.page.locator(f"form[action='/lang'] button[value={language}]")
+    if switch.count():
+        switch.first.click()
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("username", ["operator.denpasar", "bawaslu.denpasar", "admin"])
+def test_no_page_shuts_anybody_out(visit: Visit, username: str, language: str) -> None:
+    """axe finds nothing on any page this person sees."""
+    person = visit(username)
+    speak(person, language)
+    found: list[str] = []
+    for path in ("/", "/me/activity", "/me/password", "/step-up", "/voters", "/absent", "/voters/search"):
+        person.goto(path)
+        found += trouble(person, path)
+    if username != "admin":
+        person.goto("/voters")
+        desa = person.page.locator("select[name=desa] option").nth(1).get_attribute("value") or ""
+        person.submit(desa=desa, tps="1")
+        found += trouble(person, "results")
+        person.goto(person.page.locator("a.open").first.get_attribute("href") or "")
+        for fold in person.page.locator("details.why summary").all()[:3]:
+            fold.click()
+        found += trouble(person, "voter")
+    speak(person, "id")
+
+    assert found == []
+
+
+def test_the_whole_story_by_keyboard(visit: Visit) -> None:
+    """Tab and Enter are enough to log in, search, open a voter and read why."""
+    person = visit("operator.badung", log_in=False)
+    page = person.page
+    person.goto("/login")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.classList.contains('skip')")
+    page.focus("[name=username]")
+    page.keyboard.type("operator.badung")
+    page.keyboard.press("Tab")
+    page.keyboard.type(person.demo.account("operator.badung")["password"])
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/login/totp")
+    page.focus("[name=code]")
+    page.keyboard.type(person.demo.code("operator.badung"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(person.demo.url + "/")
+    person.goto("/voters")
+    page.focus("[name=nik]")
+    page.keyboard.type(somebody("51.03", 500)["NIK"])
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/voters/search")
+    page.focus("a.open")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/voters/51.03-*")
+    page.focus("[data-element=nik] summary")
+    page.keyboard.press("Enter")
+
+    assert page.locator("[data-element=nik] details").get_attribute("open") is not None
+
+
+def test_an_old_session_says_so(visit: Visit) -> None:
+    """A cookie of a session that is no more leads to the login page, which says why, and back afterwards."""
+    person = visit("kpu.bali")
+    cookies = person.context.cookies()
+    person.page.locator("form[action='/logout'] button").first.evaluate("button => button.form.requestSubmit()")
+    person.page.wait_for_load_state()
+    person.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "gardu"])  # type: ignore[misc]  # as Chromium gave it
+
+    person.goto("/voters")
+    assert person.page.url.startswith(person.demo.url + "/login?next=/voters")
+    assert "expired" in person.page.url
+
+
+def test_a_form_of_another_session_is_refused(visit: Visit) -> None:
+    """A POST without its token, or with a stranger's, is a page that says what to do."""
+    person = visit("kpu.pusat")
+    person.goto("/voters")
+    token = person.page.locator("[name=csrf_token]").first
+    token.evaluate("field => { field.value = 'x'.repeat(43) }")
+    with person.page.expect_navigation() as navigation:
+        token.evaluate("field => field.form.requestSubmit()")
+
+    answer = navigation.value
+    assert answer is not None and answer.status == 400
+
+
+def test_find_by_nik_is_offered_to_operators_only(visit: Visit) -> None:
+    """A liaison browses; a NIK search sent by hand is not there."""
+    liaison = visit("bawaslu.denpasar")
+    liaison.goto("/voters")
+    assert liaison.page.locator("[name=nik]").count() == 0
+    form = liaison.page.locator("form", has=liaison.page.locator("[name=tps]")).last
+    form.evaluate(
+        """(form, nik) => {
+        form.querySelectorAll('[name=desa],[name=tps]').forEach(field => field.remove());
+        const field = document.createElement('input'); field.name = 'nik'; field.value = nik; form.append(field); }""",
+        somebody()["NIK"],
+    )
+    with liaison.page.expect_navigation() as navigation:
+        form.evaluate("form => form.submit()")
+
+    answer = navigation.value
+    assert answer is not None and answer.status == 404
