@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _write(asked.results / "machine.json", about)
     _write(asked.results / "latest.json", [asdict(line) for line in lines])
     out.print(_table(lines))
-    out.print(f"{about['processor']}, {about['cores']} cores, Python {about['python']}; {about['took_seconds']} s; {asked.results}/latest.json")
+    out.print(
+        f"{about['processor']}, {about['cores']} cores, Python {about['python']}; {about['took_seconds']} s; {asked.results}/latest.json"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

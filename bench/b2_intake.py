@@ -188,7 +188,10 @@ def _seal_bare(share: Sequence[Sequence[bytes]], together: object) -> tuple[floa
             state.update(info)
             keys.append(state.finalize())
         encrypt = AESGCM(keys[0]).encrypt
-        cells = [encrypt(nonce, value + bytes(16 - len(value) % 16), head + tail) for nonce, value, head in zip(nonces, values, heads, strict=True)]
+        cells = [
+            encrypt(nonce, value + bytes(16 - len(value) % 16), head + tail)
+            for nonce, value, head in zip(nonces, values, heads, strict=True)
+        ]
         seal = HMAC(keys[1], sha256)
         seal.update(b"".join((*cells, tail)))
         seal.finalize()

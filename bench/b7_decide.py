@@ -29,7 +29,7 @@ def run(bench: Bench) -> Iterator[Line]:
     yield line(ID, "decide 13 elements, cold: first ask after loading the policies", size, median(first) * 1000, "ms", goal="≤ 5")
     policies = Policies.load(folder, NOW)
     policies.decide(_visit())
-    fresh = [timed(lambda visit=_visit(): policies.decide(visit)) for _ in range(samples)]
+    fresh = [_first(policies) for _ in range(samples)]
     yield line(ID, "decide 13 elements, cold: a person never seen before", size, median(fresh) * 1000, "ms", goal="≤ 5")
     warm = [_warm(policies) for _ in range(samples)]
     yield line(ID, "decide 1,000 rows of one region, warm: µs per row", _ROWS, median(warm) * 1e6, "µs", goal="≤ 20")

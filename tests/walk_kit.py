@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -16,9 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyotp
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
+from werkzeug.test import TestResponse
 
 from app.audit.entry import parse
 from app.audit.note import Signer
@@ -26,7 +30,8 @@ from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.audit.trail import Faults, Trail
 from app.cli.shell import host_actor
 from app.custody.storecheck import check_store
-from app.factory import House, join
+from app.factory import House, join, web_app
+from app.identity import accounts
 from app.kernel.actor import Actor
 from app.kernel.errors import GarduError
 from app.kernel.fields import Basis, Element, Purpose, Role
@@ -177,10 +182,16 @@ def store_findings(house: House) -> list[str]:
 
 
 def in_process(function: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
-    """Run a function of this module in a process of its own; it may die there."""
+    """Run a function of this module in a process group of its own; it may die there."""
     code = f"import sys; from tests.walk_kit import {function}; {function}(*sys.argv[1:])"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
     )  # type: ignore[call-overload]
 
 
@@ -255,6 +266,48 @@ def house(request: pytest.FixtureRequest) -> House:
     return made
 
 
+# ---- over the web ----
+
+
+class Browser:
+    """A client of the real application; keeps every address it saw, and the last answer's status."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.client: FlaskClient = web_app(house).test_client()
+        self.addresses: list[str] = []
+        self.status = 0
+
+    def post(self, path: str, **form: str) -> str:
+        """Send a form as its page would, token included; return the answer's text."""
+        page = self.client.get(path if path != "/voters/search" else "/voters", base_url=self.house.settings.public_origin)
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+        assert token
+        answer = self.client.post(path, data={"csrf_token": token[1], **form}, base_url=self.house.settings.public_origin)
+        return self._seen(answer)
+
+    def get(self, path: str) -> str:
+        """Return a page's text."""
+        answer = self.client.get(path, base_url=self.house.settings.public_origin)
+        return self._seen(answer)
+
+    def _seen(self, answer: TestResponse) -> str:
+        self.status = answer.status_code
+        self.addresses += [str(answer.headers), *re.findall(r'(?:href|action|src)="([^"]*)"', answer.text)]
+        return answer.text
+
+    def sign_in(self) -> None:
+        """Make an operator's account and go through both steps of the login."""
+        now = self.house.clock.now()
+        uid, password = accounts.create(
+            self.house.identity, host_actor(), username="operator", name="Ni Luh Sekar", office="kpu-51.71", unit="data",
+            roles=("kpu_kab",), now=now, password="lumbung-pelita-7hd2k9", must_change=False,
+        )  # fmt: skip
+        secret = accounts.enrol_by_hand(self.house.identity, host_actor(), uid, now)
+        self.post("/login", username="operator", password=password)
+        self.post("/login/totp", code=pyotp.TOTP(secret).at(now))
+
+
 # ---- run in a process of their own ----
 
 
@@ -289,9 +342,22 @@ def load_at_the_word(data: str, file: str, kab: str = KAB) -> None:
         print(json.dumps(error.code))
 
 
+def reveal_until_full(data: str, uid: str, room: str) -> None:
+    """Read a voter over and over with at most *room* more bytes on disk; print how often a value came out, and what came then."""
+    house = reopened(Path(data))
+    largest = max(path.stat().st_size for path in Path(data).iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest + int(room), resource.RLIM_INFINITY))
+    receipts = []
+    try:
+        while True:
+            receipts.append(actions.read_voter(house.guard, operator(house), task(), uid, house.clock.now())[0].receipt.seq)
+    except GarduError as error:
+        print(json.dumps([receipts, error.code, error.detail]))
+
+
 def load_and_weigh(data: str, *files: str) -> None:
-    """Load files one after the other; print the peak memory of the process after each, in KiB."""
+    """Load files one after the other; print the peak memory of the process and its helpers after each, in KiB."""
     intake = ready_intake(data, KAB)
     for file in files:
         intake.load(Path(file), None, lambda done, total: None)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))

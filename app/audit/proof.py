@@ -27,6 +27,8 @@ def tlog_proof(store: Store, log: str, seq: int) -> str:
     verifier must hash it into the leaf. Reads leaf hashes only. Raises NotThere when there is no such entry, SealBroken when what is
     stored does not lead to the checkpoint's root.
     """
+    if not 0 <= seq < 2**63:
+        raise NotThere(f"log {log} has no entry {seq}")
     with store.reading() as session:
         row = session.execute(select(TrailEntry.body, TrailEntry.leaf).where(TrailEntry.log == log, TrailEntry.seq == seq)).one_or_none()
         note = session.execute(

@@ -15,6 +15,8 @@ from app.store.engine import Store
 
 # A page of entries; more than anybody reads at once.
 MAX_PAGE = 200
+# What the column holds; a larger number from an address bar must not reach the driver.
+_MAX_SEQ = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def head(store: Store, log: str) -> LogHead:
 
 def entry_at(store: Store, log: str, seq: int) -> StoredEntry:
     """Return entry *seq* of *log*. Raises NotThere when there is none, SealBroken when its bytes are not an entry."""
-    found = _entries(store, log, _of(log).where(TrailEntry.seq == seq))
+    found = _entries(store, log, _of(log).where(TrailEntry.seq == seq)) if 0 <= seq <= _MAX_SEQ else []
     if not found:
         raise NotThere(f"log {log} has no entry {seq}")
     return found[0]
@@ -74,7 +76,7 @@ def _page(store: Store, log: str, condition: ColumnElement[bool], before: int | 
     if not 1 <= limit <= MAX_PAGE:
         raise BadInput(f"limit must be 1 to {MAX_PAGE}", field="limit")
     statement = _of(log).where(condition).order_by(TrailEntry.seq.desc()).limit(limit)
-    return _entries(store, log, statement if before is None else statement.where(TrailEntry.seq < before))
+    return _entries(store, log, statement if before is None else statement.where(TrailEntry.seq < max(0, min(before, _MAX_SEQ))))
 
 
 def _entries(store: Store, log: str, statement: Select[int, bytes, bytes]) -> list[StoredEntry]:

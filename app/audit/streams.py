@@ -6,7 +6,7 @@ every value is an ``object`` until looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, cast
 
@@ -89,6 +89,36 @@ class Stranger(NamedTuple):
 
     table: str
     number: object
+
+
+class Beside:
+    """A side table's rows, taken as a walk passes their number; rows that nothing asks for go to *stray*, with their number."""
+
+    def __init__(self, rows: Iterator[tuple[object, ...]], stray: Callable[[object], None]) -> None:
+        self._rows, self._stray = rows, stray
+        self._next = next(rows, None)
+
+    def at(self, number: int) -> list[tuple[object, ...]]:
+        """Return the rows numbered *number*; earlier ones, and ones without a whole number, are strays."""
+        found = []
+        while self._next is not None:
+            key = self._next[0]
+            if isinstance(key, int) and key > number:
+                break
+            if isinstance(key, int) and key == number:
+                found.append(self._next)
+            else:
+                self._stray(key)
+            self._next = next(self._rows, None)
+        return found
+
+    def rest(self, limit: int) -> None:
+        """Hand out up to *limit* of what is left as strays."""
+        for _ in range(limit):
+            if self._next is None:
+                return
+            self._stray(self._next[0])
+            self._next = next(self._rows, None)
 
 
 class Streams:

@@ -1,295 +1,340 @@
-"""Verifying the whole log where it stands: every column of every row, against the entries, the signatures and each other.
+"""Verifying the log where it lies: every column of every row, against chain, tree, signatures and payloads.
 
-Shares nothing with ``app/verifier.py``, which is the second opinion. Streams all tables side by side in one snapshot; memory holds one
-entry. What it cannot see: a whole history rewritten by whoever holds the log's key, and a checkpoint row taken away between two others
-(docs/log-format.md); outsiders' receipts and the witness see the first.
+The walk, once over the entries, with the side tables streamed beside it:
+    (1) each entry's bytes are canonical, at their place, and carry the hash of the entry before    chain
+    (2) its leaf hash and query columns are those of its bytes
+    (3) its payload is there, has its digest, opens under its key, and commits to subjects and visit
+    (4) its touch tokens are exactly those of its subjects
+    (5) each stored checkpoint is signed, and its root is that of the entries up to it              tree
+    (6) the head row says where all this ends; no table holds anything more
+``app/verifier.py`` is the second opinion and shares no code with this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
-from typing import Generic, TypeVar
-
-from sqlalchemy import func, select
 
 from app.audit.chain import GENESIS
 from app.audit.content import Content, unpack, visit_commitment
-from app.audit.entry import entry_hash, leaf_hash, moment, parse, subjects_root
+from app.audit.entry import entry_hash, leaf_hash, parse, subjects_root
 from app.audit.members import Entry
-from app.audit.note import Verifier, open_note, parse_checkpoint
-from app.audit.streams import RawCheckpoint, RawEntry, RawHead, RawPayload, RawTouch, Streams, snapshot
-from app.audit.tables import TrailEntry
+from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint, split_note
+from app.audit.report import Report
+from app.audit.streams import Beside, RawCheckpoint, RawEntry, RawHead, RawPayload, RawTouch, Streams, snapshot
 from app.audit.tree import Frontier
-from app.kernel.errors import BadInput, GarduError, SealBroken
+from app.kernel.errors import BadInput, GarduError, N_, NotThere, Unavailable
 from app.store.engine import Store
 
-# What is wrong past this many findings adds nothing that an officer could use.
-MOST_FINDINGS = 50
-# Columns of trail_entry that copy members of the entry, for queries.
-_COPIED = ("actor", "office", "action", "outcome", "scope", "purpose", "request")
-
-# (sealed, wrapped, day, log, commitment) → content; raises SealBroken.
-OpenPayload = Callable[[bytes, bytes, str, str, bytes], bytes]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong. seq: the entry concerned, None when it is the log as a whole."""
-
-    seq: int | None
-    what: str
+# More would not say more; the walk stops here.
+MAX_FINDINGS = 50
+_PROGRESS_EVERY = 500
+# ``changed_at`` of a log without entries (app/audit/rows.py).
+_EMPTY_AT = "1970-01-01 00:00:00.000000"
+# Columns of trail_entry copied from members of the same name.
+_COPIES = ("actor", "office", "action", "outcome", "scope", "purpose", "request")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a verification found. size: entries read. checkpoint: the newest signed one, "" when there is none."""
+class StoredPayload:
+    """A payload as stored, with what its entry says of it (sha256 and commitment, 32 bytes each)."""
 
-    log: str
-    size: int
-    checkpoint: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.findings
+    seq: int
+    day: str
+    wrapped: bytes
+    sealed: bytes
+    sha256: bytes
+    commitment: bytes
 
 
-def verify(store: Store, log: str, vkey: str, open_payload: OpenPayload, token: Callable[[str], bytes], progress: Progress) -> Report:
-    """Check *log* up to its present end.
+# Returns a payload's content; raises SealBroken when it does not open, KeysDown when the key cannot be had.
+OpenPayload = Callable[[StoredPayload], bytes]
+# Returns the touch token of a uid.
+Token = Callable[[str], bytes]
 
-    vkey: the log's verifier key. open_payload, token: the vault's, so that payloads and touch index are checked too. progress: told
-    (entries done, in all). Stops after MOST_FINDINGS. Raises BadInput for a bad vkey, StoreDown or KeysDown when it could not check.
+
+def _quiet(_done: int, _total: int) -> None:
+    """Report progress to nobody."""
+
+
+def verify(
+    store: Store,
+    log: str,
+    vkey: str,
+    *,
+    open_payload: OpenPayload | None = None,
+    token: Token | None = None,
+    progress: Callable[[int, int], None] = _quiet,
+    known: Iterable[str] = (),
+) -> Report:
+    """Check *log* from its first entry to its head and return what was found.
+
+    vkey: the log's verifier key. open_payload, token: None leaves what is inside payloads unchecked (their digests still are).
+    progress is told (entries done, entries in all). known: signed checkpoints kept elsewhere, such as receipts; a log that was cut and
+    set back to an older checkpoint of its own shows only against one of these, or a witness. Memory stays flat.
+
+    Raises BadInput for a malformed or unsigned *vkey* or *known*, NotThere when there is nothing of this log, StoreDown or KeysDown
+    when it could not be checked.
     """
     verifier = Verifier.parse(vkey)
-    with store.reading() as session:
-        total = session.scalar(select(func.count()).select_from(TrailEntry).where(TrailEntry.log == log)) or 0
+    marks = [_known(note, log, verifier) for note in known]
     with snapshot(store, log) as streams:
-        walk = _Walk(log, verifier, open_payload, token, streams)
-        for seq in walk.entries():
-            progress(seq + 1, max(total, seq + 1))
-            if len(walk.findings) >= MOST_FINDINGS:
-                break
-        else:
-            walk.finish(streams)
-        return Report(log, walk.frontier.size, walk.newest, tuple(walk.findings))
+        return _Walk(streams, log, verifier, open_payload, token, marks).run(progress)
 
 
-_Row = TypeVar("_Row", RawPayload, RawTouch, RawCheckpoint)
+def _known(note: str, log: str, verifier: Verifier) -> Checkpoint:
+    try:
+        mark = parse_checkpoint(open_note(note, [verifier]).text)
+    except GarduError as wrong:
+        raise BadInput(f"known checkpoint: {wrong.detail}", field="known") from None
+    if mark.origin != log:
+        raise BadInput("known checkpoint: of another log", field="known")
+    return mark
 
 
-class _Ahead(Generic[_Row]):
-    """A stream of rows in order, read one row ahead."""
-
-    def __init__(self, rows: Iterator[_Row]) -> None:
-        self._rows: Iterator[_Row] = rows
-        self._next: _Row | None = next(rows, None)
-
-    def until(self, number: int, of: Callable[[_Row], object]) -> Iterator[_Row]:
-        """Yield the rows whose number is at most *number*, or is no number at all."""
-        while (row := self._next) is not None:
-            place = of(row)
-            if isinstance(place, int) and place > number:
-                return
-            self._next = next(self._rows, None)
-            yield row
-
-    def rest(self) -> Iterator[_Row]:
-        """Yield the rows that are left, at most MOST_FINDINGS of them."""
-        if self._next is not None:
-            yield self._next
-            yield from islice(self._rows, MOST_FINDINGS - 1)
-
-
-@dataclass(slots=True)
 class _Walk:
-    """Where the verification stands: chain, tree and the next row of every other table."""
+    """One pass over the log."""
 
-    log: str
-    verifier: Verifier
-    open_payload: OpenPayload
-    token: Callable[[str], bytes]
-    streams: Streams
-    findings: list[Finding] = field(default_factory=list)
-    last: bytes = GENESIS
-    last_at: str = ""
-    newest: str = ""
-    frontier: Frontier = field(default_factory=Frontier)
-    payloads: _Ahead[RawPayload] = field(init=False)
-    touches: _Ahead[RawTouch] = field(init=False)
-    checkpoints: _Ahead[RawCheckpoint] = field(init=False)
+    def __init__(
+        self,
+        streams: Streams,
+        log: str,
+        verifier: Verifier,
+        open_payload: OpenPayload | None,
+        token: Token | None,
+        known: list[Checkpoint],
+    ) -> None:
+        self._streams, self._log, self._verifier = streams, log, verifier
+        self._open, self._token, self._known = open_payload, token, known
+        self._report = Report(log)
+        self._find = self._report.find
+        self._seq = 0  # the next entry's number
+        # None as soon as some entry's bytes were found wrong: what follows cannot be compared with them any more.
+        self._link: bytes | None = GENESIS
+        self._tree: Frontier | None = Frontier()
+        self._sound = 0  # the entries below this number are borne out by a signed checkpoint
+        self._newest = ""
+        self._at = _EMPTY_AT
+        self._payloads = Beside(streams.payloads(), self._stray("trail_payload"))
+        self._touches = Beside(streams.touches(), self._stray("touch_index"))
+        self._checkpoints = Beside(streams.checkpoints(), self._stray("trail_checkpoint"))
 
-    def __post_init__(self) -> None:
-        self.payloads = _Ahead(self.streams.payloads())
-        self.touches = _Ahead(self.streams.touches())
-        self.checkpoints = _Ahead(self.streams.checkpoints())
-
-    def find(self, seq: int | None, what: str) -> None:
-        """Note something that is wrong."""
-        self.findings.append(Finding(seq, what))
-
-    def entries(self) -> Iterator[int]:
-        """Check every entry with what belongs to it; yields each number once it is done."""
-        for row in self.streams.entries():
-            seq = self.frontier.size
-            if row.seq != seq:
-                self.find(seq, f"is missing: the next row says {_shown(row.seq)}")
-                return
-            self._entry(seq, row)
-            self._checkpoint(seq)
-            yield seq
-
-    def _entry(self, seq: int, row: RawEntry) -> None:
-        if not isinstance(row.body, bytes):
-            self.find(seq, "its bytes are not bytes")
-            self.frontier.append(leaf_hash(b""))
-            return
-        leaf = leaf_hash(row.body)
-        if row.leaf != leaf:
-            self.find(seq, "its bytes and its leaf hash do not belong together: one of them was changed")
-        try:
-            members = parse(row.body)
-        except BadInput as wrong:
-            self.find(seq, wrong.detail)
+    def run(self, progress: Callable[[int, int], None]) -> Report:
+        """Walk, and return the report."""
+        head = self._streams.head()
+        total = head.size if head is not None and isinstance(head.size, int) else 0
+        for row in self._streams.entries():
+            self._entry(row)
+            if len(self._report.findings) >= MAX_FINDINGS:
+                break
+            if self._seq % _PROGRESS_EVERY == 0:
+                progress(self._seq, max(total, self._seq))
         else:
-            self._members(seq, row, members)
-            self._sealed(seq, members)
-        self.last = entry_hash(row.body)
-        self.frontier.append(leaf)
+            self._end(head)
+        self._report.size = self._seq
+        if head is None and not self._seq and self._report.ok:
+            raise NotThere(f"there is no entry of log {self._log}")
+        progress(self._seq, self._seq)
+        return self._report
 
-    def _members(self, seq: int, row: RawEntry, members: Entry) -> None:
-        if members["seq"] != seq or members["log"] != self.log:
-            self.find(seq, f"says it is entry {members['seq']} of {members['log']}: it was put here from elsewhere")
-        elif bytes.fromhex(members["prev"]) != self.last:
-            blamed = seq - 1 if seq else seq
-            self.find(blamed, f"was changed, or entry {seq} does not follow it: the chain breaks between them")
-        self.last_at = _text_of(members["at"])
-        if row.at != self.last_at:
-            self.find(seq, "column at differs from its bytes")
-        for name in _COPIED:
-            if getattr(row, name) != members[name]:  # type: ignore[literal-required]  # names of _COPIED are members of Entry
-                self.find(seq, f"column {name} differs from its bytes")
+    def _stray(self, table: str) -> Callable[[object], None]:
+        def stray(number: object) -> None:
+            seq = number if isinstance(number, int) else None
+            if table == "trail_checkpoint" and seq is not None:
+                seq -= 1
+            self._find(seq, N_("Ada baris %(tabel)s (entri %(seq)s) yang tidak disebut entri mana pun."), tabel=table)
 
-    def _checkpoint(self, seq: int) -> None:
-        for row in self.checkpoints.until(seq + 1, lambda one: one.size):
-            if row.size != seq + 1:
-                self.find(None, f"a checkpoint of size {_shown(row.size)} stands where none can be")
-                continue
-            trouble = self._note_trouble(row.note, seq + 1)
-            if trouble:
-                self.find(seq, f"the checkpoint of size {seq + 1} {trouble}")
-            self.newest = str(row.note)
+        return stray
 
-    def _note_trouble(self, note: object, size: int) -> str:
-        if not isinstance(note, str):
-            return "is not text"
+    # ---- (1) and (2): the entry itself ----
+
+    def _entry(self, row: RawEntry) -> None:
+        if not isinstance(row.seq, int) or row.seq < self._seq:
+            self._find(None, N_("Ada baris trail_entry yang nomornya (seq) bukan nomor urut."))
+            return
+        if row.seq > self._seq:
+            self._find(self._seq, N_("Entri %(seq)s sampai %(akhir)s hilang dari jejak."), akhir=row.seq - 1)
+            self._link = self._tree = None
+            self._seq = row.seq
+        members = self._bytes(row)
+        payloads, touches = self._payloads.at(row.seq), self._touches.at(row.seq)
+        if members is not None:
+            self._copied(row, members)
+            content = self._payload(members, [RawPayload(*one) for one in payloads])
+            self._tokens(members, content, [RawTouch(*one) for one in touches])
+        self._seq = row.seq + 1
+        for one in self._checkpoints.at(self._seq):
+            self._checkpoint(RawCheckpoint(*one))
+        for mark in self._known:
+            if mark.size == self._seq and self._tree is not None and mark.root != self._tree.root():
+                self._find(
+                    None,
+                    N_("Isi jejak sampai ukuran %(ukuran)s bukan yang dahulu ditandatangani (checkpoint dari luar)."),
+                    ukuran=mark.size,
+                )
+
+    def _bytes(self, row: RawEntry) -> Entry | None:
+        """Check bytes, place, link and leaf; return the members, or None when the bytes are no entry."""
+        link, self._link = self._link, None
+        tree, self._tree = self._tree, None
+        body, leaf, seq = row.body, row.leaf, self._seq
         try:
-            head = parse_checkpoint(open_note(note, [self.verifier]).text)
-        except (GarduError, UnicodeError) as wrong:
-            return f"does not verify: {getattr(wrong, 'detail', 'not UTF-8')}"
-        if head.origin != self.log or head.size != size or head.extension:
-            return "is of another log or size"
-        return "" if head.root == self.frontier.root() else "does not cover these entries: the tree's root is another"
-
-    def _sealed(self, seq: int, members: Entry) -> None:
-        """Check payload and touch index of one entry."""
-        mark, content = members["payload"], None
-        rows = list(self.payloads.until(seq, lambda one: one.seq))
-        for stray in rows if mark is None else rows[:-1]:
-            self.find(seq, f"a payload stands at {_shown(stray.seq)} that belongs to no entry")
-        if mark is not None:
-            if rows and rows[-1].seq == seq:
-                content = self._payload(seq, rows[-1], members)
-            else:
-                self.find(seq, "its payload is missing")
-        self._touches(seq, content, had_payload=mark is not None)
-
-    def _payload(self, seq: int, row: RawPayload, members: Entry) -> Content | None:
-        mark = members["payload"]
-        if mark is None or not isinstance(row.sealed, bytes) or not isinstance(row.wrapped, bytes) or not isinstance(row.day, str):
-            self.find(seq, "its payload is not in its form")
-            return None
-        if sha256(row.sealed).hexdigest() != mark["sha256"]:
-            self.find(seq, "its payload was changed")
-            return None
-        try:
-            content = unpack(self.open_payload(row.sealed, row.wrapped, row.day, self.log, bytes.fromhex(mark["commitment"])))
-        except SealBroken:
-            self.find(seq, "its payload does not open: its key or day was changed")
-            return None
+            members = parse(body) if isinstance(body, bytes) else None
         except BadInput as wrong:
-            self.find(seq, wrong.detail)
+            members, named = None, wrong.field
+            self._find(seq, N_("Entri %(seq)s: isinya (body) bukan entri yang sah; anggota: %(anggota)s."), anggota=named or "-")
             return None
-        for trouble in _commitments(members, content):
-            self.find(seq, trouble)
+        if members is None or not isinstance(body, bytes):
+            self._find(seq, N_("Entri %(seq)s: isinya (body) bukan byte."))
+            return None
+        if leaf_hash(body) != leaf:
+            self._find(seq, N_("Entri %(seq)s: isi (body) dan hash daunnya (leaf) tidak cocok."))
+            return members
+        if members["log"] != self._log or members["seq"] != seq:
+            self._find(seq, N_("Entri %(seq)s: isinya menyebut tempat lain (log atau seq)."))
+            return members
+        self._link, self._tree = entry_hash(body), tree
+        if link is not None and members["prev"] != link.hex():
+            self._tree = None
+            self._find(max(seq - 1, 0), N_("Entri %(seq)s dan %(lanjut)s tidak bersambung (prev): salah satunya diubah."), lanjut=seq)
+        elif tree is not None:
+            tree.append(leaf_hash(body))
+        return members
+
+    def _copied(self, row: RawEntry, members: Entry) -> None:
+        self._at = members["at"].replace("T", " ").removesuffix("Z")
+        told: dict[str, object] = {name: members[name] for name in _COPIES}
+        told["at"] = self._at
+        for name, value in told.items():
+            if getattr(row, name) != value:
+                self._find(self._seq, N_("Entri %(seq)s: kolom %(kolom)s tidak sama dengan isi entri."), kolom=name)
+
+    # ---- (3) and (4): what stands beside it ----
+
+    def _payload(self, members: Entry, rows: list[RawPayload]) -> Content | None:
+        """Check the payload's row; return its content when it could be opened and bears out the entry."""
+        mark, seq = members["payload"], self._seq
+        if mark is None or not rows:
+            if mark is not None:
+                self._find(seq, N_("Entri %(seq)s: muatannya (trail_payload) hilang."))
+            elif rows:
+                self._find(seq, N_("Entri %(seq)s: ada muatan (trail_payload) yang tidak disebut entrinya."))
+            return None
+        row = rows[0]
+        if not (isinstance(row.day, str) and isinstance(row.wrapped, bytes) and isinstance(row.sealed, bytes) and row.day.isascii()):
+            self._find(seq, N_("Entri %(seq)s: kolom muatan (trail_payload) bukan jenis yang semestinya."))
+            return None
+        digest = sha256(row.sealed).digest()
+        if digest.hex() != mark["sha256"]:
+            self._find(seq, N_("Entri %(seq)s: muatan tersegel (sealed) tidak cocok dengan sidik di entri."))
+            return None
+        if self._open is None:
+            return None
+        stored = StoredPayload(seq, row.day, row.wrapped, row.sealed, digest, bytes.fromhex(mark["commitment"]))
+        return self._opened(self._open, stored, members)
+
+    def _opened(self, open_payload: OpenPayload, stored: StoredPayload, members: Entry) -> Content | None:
+        try:
+            content = unpack(open_payload(stored))
+        except Unavailable:
+            raise
+        except (GarduError, ValueError):
+            self._find(stored.seq, N_("Entri %(seq)s: muatan tidak dapat dibuka dengan kuncinya (day, wrapped, atau komitmen berubah)."))
+            return None
+        if not _bears_out(content, members):
+            self._find(stored.seq, N_("Entri %(seq)s: isi muatan tidak cocok dengan subjek atau kunjungan di entri."))
+            return None
         return content
 
-    def _touches(self, seq: int, content: Content | None, *, had_payload: bool) -> None:
-        rows = list(self.touches.until(seq, lambda one: one.seq))
-        if content is None and had_payload:
-            return  # already found; what the index should hold is not known
-        wanted = {self.token(uid) for uid in content.subjects} if content else set()
-        if any(row.seq != seq for row in rows):
-            self.find(seq, "the touch index holds rows that belong to no entry before it")
-        found = [row.token for row in rows if row.seq == seq]
-        if len(found) != len(wanted) or set(found) != wanted:
-            self.find(seq, "the touch index does not hold exactly its subjects")
+    def _tokens(self, members: Entry, content: Content | None, rows: list[RawTouch]) -> None:
+        found = [row.token for row in rows]
+        if content is not None and self._token is not None:
+            same = set(found) == {self._token(uid) for uid in content.subjects}
+        else:
+            subjects = members["subjects"]
+            same = len(found) == (subjects["count"] if subjects and members["payload"] else 0)
+        if not same:
+            self._find(self._seq, N_("Entri %(seq)s: indeks sentuhan (touch_index) tidak sama dengan subjek entri."))
 
-    def finish(self, streams: Streams) -> None:
-        """Check the head row and that nothing is left over."""
-        size = self.frontier.size
-        for row in self.payloads.rest():
-            self.find(None, f"a payload stands at {_shown(row.seq)} that belongs to no entry")
-        for touch in self.touches.rest():
-            self.find(None, f"the touch index names entry {_shown(touch.seq)}, which does not exist")
-        for checkpoint in self.checkpoints.rest():
-            self.find(None, f"a checkpoint says there were {_shown(checkpoint.size)} entries; {size} are here: the end was cut off")
-        for stranger in streams.strangers():
-            self.find(None, f"{stranger.table} holds a row ({_shown(stranger.number)}) of another log")
-        for trouble in self._head_troubles(streams.head()):
-            self.find(size - 1 if size else None, trouble)
+    # ---- (5) and (6): what is signed, and where it ends ----
 
-    def _head_troubles(self, head: RawHead | None) -> Iterator[str]:
-        if head is None:
-            if self.frontier.size:
-                yield "the log's head row is missing"
+    def _checkpoint(self, row: RawCheckpoint) -> None:
+        seq, note = self._seq - 1, row.note
+        try:
+            mark = self._signed(note)
+        except GarduError:
+            self._find(seq, N_("Entri %(seq)s: checkpoint ukuran %(ukuran)s bukan catatan yang sah dari kunci log ini."), ukuran=self._seq)
             return
-        if head.size != self.frontier.size:
-            yield f"the head says {_shown(head.size)} entries, {self.frontier.size} are here: entries were cut off or put in"
-        if head.last != self.last:
-            yield "the head's hash is not that of the last entry: the last entry was changed, or the head"
-        if head.frontier != self.frontier.pack():
-            yield "the head's tree is not that of these entries"
-        if head.checkpoint != self.newest:
-            yield "the head's checkpoint is not the newest one stored"
-        elif trouble := self._note_trouble(head.checkpoint, self.frontier.size) if self.frontier.size else "":
-            yield f"the newest checkpoint {trouble}"
-        if self.frontier.size and head.changed_at != self.last_at:
-            yield "the head's moment is not that of the last entry"
+        if (mark.origin, mark.size, mark.extension) != (self._log, self._seq, ""):
+            self._find(seq, N_("Entri %(seq)s: checkpoint ukuran %(ukuran)s menyebut log atau ukuran lain."), ukuran=self._seq)
+            return
+        self._newest = str(note)
+        if self._tree is None:
+            return
+        if mark.root == self._tree.root():
+            self._sound = self._seq
+            return
+        self._tree = None
+        self._find(
+            self._sound,
+            N_("Entri %(seq)s sampai %(akhir)s: sedikitnya satu diubah; akar pohonnya bukan yang ditandatangani."),
+            akhir=seq,
+        )
+
+    def _signed(self, note: object) -> Checkpoint:
+        """Return the checkpoint of a note that has our signature and nothing else. Raises GarduError."""
+        if not isinstance(note, str):
+            raise BadInput("checkpoint: not text")
+        opened = open_note(note, [self._verifier])
+        if opened.unknown or len(split_note(note)[1]) != 1:
+            raise BadInput("checkpoint: more than one signature")
+        return parse_checkpoint(opened.text)
+
+    def _end(self, head: RawHead | None) -> None:
+        for table in (self._payloads, self._touches, self._checkpoints):
+            table.rest(MAX_FINDINGS)
+        last = self._seq - 1 if self._seq else None
+        if head is None:
+            if self._seq:
+                self._find(last, N_("Baris trail_head tidak ada, padahal entri terakhir adalah %(seq)s."))
+        elif head.size != self._seq:
+            self._short(head)
+        else:
+            self._head(head, last)
+        for mark in self._known:
+            if mark.size > self._seq:
+                message = N_("Jejak terpotong mulai entri %(seq)s: checkpoint dari luar menyebut %(ukuran)s entri.")
+                self._find(self._seq, message, ukuran=mark.size)
+        for table, number in self._streams.strangers():
+            seq = number if isinstance(number, int) else None
+            self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=table)
+
+    def _short(self, head: RawHead) -> None:
+        if isinstance(head.size, int) and head.size > self._seq:
+            self._find(self._seq, N_("Entri %(seq)s sampai %(akhir)s hilang dari ujung jejak."), akhir=head.size - 1)
+        else:
+            message = N_("Kolom size di trail_head tidak sama dengan jumlah entri; entri terakhir adalah %(seq)s.")
+            self._find(self._seq - 1 if self._seq else None, message)
+
+    def _head(self, head: RawHead, last: int | None) -> None:
+        told: dict[str, object] = {"checkpoint": self._newest, "changed_at": self._at}
+        if self._link is not None:
+            told["last"] = self._link
+        if self._tree is not None:
+            told["frontier"] = self._tree.pack()
+        for name, value in told.items():
+            if getattr(head, name) != value:
+                message = N_("Kolom %(kolom)s di trail_head tidak sama dengan ujung jejak (entri %(seq)s).")
+                self._find(last, message, kolom=name)
+        self._report.checkpoint = head.checkpoint if isinstance(head.checkpoint, str) else ""
 
 
-def _commitments(members: Entry, content: Content) -> Iterator[str]:
-    """Yield what in the payload is not what the entry commits to."""
-    subjects = members["subjects"]
-    try:
-        root = subjects_root(content.salt, content.subjects).hex() if content.subjects else None
-    except BadInput:
-        root = ""
-    if (subjects["count"], subjects["root"]) != (len(content.subjects), root) if subjects else bool(content.subjects):
-        yield "its subjects are not those in its payload"
-    if content.visit is not None and members["visit"] != visit_commitment(content.salt, content.visit.encode()).hex():
-        yield "its visit is not the one in its payload"
-
-
-def _text_of(at: str) -> str:
-    """Return an entry's moment as the store's text: UTC, a space, six decimals."""
-    return moment(at).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-def _shown(value: object) -> str:
-    """Return a stored number for a message; anything else is only named, since anybody may have written it."""
-    return str(value) if isinstance(value, int) else "no number"
+def _bears_out(content: Content, members: Entry) -> bool:
+    """Say whether the payload's salt, subjects and visit are those the entry commits to."""
+    subjects, visit = members["subjects"], members["visit"]
+    if (subjects["count"] if subjects else 0) != len(content.subjects):
+        return False
+    if subjects and subjects_root(content.salt, content.subjects).hex() != subjects["root"]:
+        return False
+    return content.visit is None or visit is None or visit_commitment(content.salt, content.visit.encode("utf-8")).hex() == visit

@@ -10,7 +10,7 @@ import click
 from app.audit.entry import draft_for
 from app.audit.export import export
 from app.audit.proof import tlog_proof
-from app.audit.verify import verify
+from app.audit.verify import StoredPayload, verify
 from app.cli.shell import FOUND, Shell, command, host_actor
 from app.custody.storecheck import check_store
 from app.factory import House
@@ -36,10 +36,13 @@ def register(group: click.Group) -> None:
 def _verify(audit: click.Group) -> None:
     @command(audit, "verify")
     @click.option("--store", "with_store", is_flag=True, help="Also compare every sealed row with the entry that wrote it.")
-    def verify_log(shell: Shell, with_store: bool) -> None:
+    @click.option(
+        "--known", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A signed checkpoint kept elsewhere."
+    )
+    def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...]) -> None:
         """Check chain, tree, checkpoints, payloads and touch index (exit 0 good, 1 tampered, 2 could not check)."""
         with shell.house() as house:
-            found = _findings(shell, house, with_store)
+            found = _findings(shell, house, with_store, known)
             outcome = Outcome.FAILED if found else Outcome.DONE
             try:
                 house.guard.trail.append(draft_for(host_actor(), Action.TRAIL_VERIFY, outcome, house.clock.now()))
@@ -54,10 +57,17 @@ def _verify(audit: click.Group) -> None:
             sys.exit(FOUND)
 
 
-def _findings(shell: Shell, house: House, with_store: bool) -> list[tuple[int | None, str]]:
+def _findings(shell: Shell, house: House, with_store: bool, known: tuple[Path, ...]) -> list[tuple[int | None, str]]:
     guard = house.guard
+
+    def open_payload(box: StoredPayload) -> bytes:
+        return guard.payloads.open(box.sealed, box.wrapped, box.day, guard.log, box.commitment)
+
     with shell.progress("log") as advance:
-        report = verify(house.store, guard.log, guard.trail.vkey, guard.payloads.open, guard.payloads.token, advance)
+        report = verify(
+            house.store, guard.log, guard.trail.vkey, open_payload=open_payload, token=guard.payloads.token, progress=advance,
+            known=[file.read_text("utf-8", errors="replace") for file in known],
+        )  # fmt: skip
     found = [(finding.seq, finding.what) for finding in report.findings]
     if with_store:
         with shell.progress("store") as advance:

@@ -42,7 +42,7 @@ Check = Callable[[Settings, Store], Iterator[Danger]]
 
 
 def keys_lie_open(settings: Settings, store: Store) -> Iterator[Danger]:
-    """1: a passphrase beside its keyring, or files that others can read."""
+    """Keys: the passphrase lies elsewhere, and nobody else can read the files."""
     if (settings.data / DEMO_PASSPHRASE).exists():
         what = "the passphrase lies beside the keyring (demo): whoever copies this directory can open everything"
         yield Danger(1, what, "never use a demo directory for real data; make one with gardu init")
@@ -54,7 +54,7 @@ def keys_lie_open(settings: Settings, store: Store) -> Iterator[Danger]:
 
 
 def guards_are_gone(settings: Settings, store: Store) -> Iterator[Danger]:
-    """2: the triggers that keep the log append-only are missing or switched off."""
+    """Guards: the triggers that keep the log append-only stand."""
     query = (
         "SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'trigger' GROUP BY tbl_name"
         if store.dialect == "sqlite"
@@ -72,7 +72,7 @@ def guards_are_gone(settings: Settings, store: Store) -> Iterator[Danger]:
 
 
 def role_is_too_wide(settings: Settings, store: Store) -> Iterator[Danger]:
-    """3: the application's database role could change the log."""
+    """Role: the application's database role cannot change the log."""
     if store.dialect == "sqlite":
         if not settings.demo and settings.public_origin.startswith("https://"):
             what = "SQLite has no roles: whoever may write the file may rewrite the log (verify would show it)"
@@ -87,7 +87,7 @@ def role_is_too_wide(settings: Settings, store: Store) -> Iterator[Danger]:
 
 
 def log_may_stop(settings: Settings, store: Store) -> Iterator[Danger]:
-    """4: the disk is nearly full, so the log (and every page) would soon stop."""
+    """Room: the disk has room for the log; without it every page stops."""
     free = shutil.disk_usage(settings.data).free
     if free < LEAST_FREE_BYTES:
         what = f"{free // 1024**2} MB free where the data lies: when the log cannot be written, nothing is shown"
@@ -95,7 +95,7 @@ def log_may_stop(settings: Settings, store: Store) -> Iterator[Danger]:
 
 
 def clock_is_off(settings: Settings, store: Store) -> Iterator[Danger]:
-    """5: the clock stands before the log's newest entry."""
+    """Clock: it is not behind the log's newest entry."""
     with store.reading() as session:
         newest = session.scalar(select(func.max(TrailHead.changed_at)))
     now = SystemClock().now()
@@ -105,7 +105,7 @@ def clock_is_off(settings: Settings, store: Store) -> Iterator[Danger]:
 
 
 def accounts_lie_open(settings: Settings, store: Store) -> Iterator[Danger]:
-    """6: accounts without a second factor whose one-time password was never used."""
+    """Accounts: no one-time password has lain unused for days."""
     before = SystemClock().now() - STALE_INVITE
     query = select(Account.username).where(Account.seed.is_(None), Account.disabled_at.is_(None), Account.created_at < before)
     with store.reading() as session:
@@ -136,7 +136,7 @@ def register(group: click.Group) -> None:
         found = examine(shell.settings())
         for number, check in enumerate(CHECKS, start=1):
             mine = [danger for danger in found if danger.check == number]
-            shell.say(f"{'!!' if mine else 'ok'} {(check.__doc__ or '').split(':')[0]}. {(check.__doc__ or '').split(': ', 1)[1]}")
+            shell.say(f"{'!!' if mine else 'ok'} {number} {check.__doc__}")
             for danger in mine:
                 shell.say(f"     {danger.what}\n     → {danger.remedy}")
         shell.result(dangers=[{"check": d.check, "what": d.what, "remedy": d.remedy} for d in found])

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,25 +27,24 @@ from app.audit.canonical import Json
 from app.kernel.actor import Actor, Ask
 from app.kernel.clock import Clock
 from app.kernel.errors import N_, BadInput, Conflict
-from app.kernel.fields import CELL_COUNT, Basis, Purpose, RowStatus
+from app.kernel.fields import Basis, Purpose
 from app.kernel.ids import new_uid
 from app.kernel.regions import NATION
 from app.places import Places
+from app.store.bulk import put
 from app.touch import Guard, Receipt
-from app.vault.blind import Blind, FileDigest
-from app.vault.house import L1Key
-from app.vault.seal import Clear, SealedBlob, SealedRow, seal_blob, seal_row
+from app.vault.blind import FileDigest
+from app.vault.seal import SealedBlob, SealedRow
 from app.voters.actions import blind_of, rows_by_nik
 from app.voters.elections import Standing, standing
 from app.voters.reader import rows, survey
-from app.voters.rules.check import check
 from app.voters.rules.findings import Finding, Reason
-from app.voters.rules.rows import CleanRow, RawRow, Rejected, UnreadableRow
+from app.voters.sealing import Columns, Raw, Ready, Sealer, sealed
 from app.voters.tables import Election, Load, NikIndex, Quarantine, Voter, VoterKey
 
 # Rows per transaction: about 30 ms of SQLite's write lock, and one log entry of about 60 kB payload.
 BATCH = 500
-_NIK = 2
+_VOTERS, _KEYS, _INDEX, _WAITING = (cast(Table, table.__table__) for table in (Voter, VoterKey, NikIndex, Quarantine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Done:
 class _Batch:
     """What one batch will write, gathered before the transaction begins."""
 
-    sealed: list[SealedRow] = field(default_factory=list)
+    sealed: list[Ready] = field(default_factory=list)
     blobs: list[SealedBlob] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     read: int = 0
@@ -106,12 +107,15 @@ class Intake:
         surveyed = survey(path, mapping, digest.update)
         load, resumed = self._open(digest.digest())
         ask = Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, self.kab, self.election, present.stage)
-        key = self.guard.keys.key("seal", self.kab)
-        blind = blind_of(self.guard.keys, self.kab)
+        key, blind = self.guard.keys.key("seal", self.kab), blind_of(self.guard.keys, self.kab)
+        sealer = Sealer(self.kab, self.election, load.uid, present.voting_day, self.places, key, blind)
+        # A second process pays from the third batch on.
+        apart = surveyed.rows_estimate - load.rows_read > 2 * BATCH
         receipt = None
-        for chunk in _chunks(rows(path, surveyed, skip=load.rows_read)):
-            receipt = self._bring_in(chunk, key, blind, ask, load, present)
-            advance(chunk[-1].end, surveyed.size)
+        with closing(sealed(sealer, _chunks(rows(path, surveyed, skip=load.rows_read)), apart)) as batches:
+            for chunk, made in batches:
+                receipt = self._bring_in(chunk, made, sealer, ask, load)
+                advance(chunk[-1].end, surveyed.size)
         self._finish(load)
         warnings: dict[str, int] = json.loads(load.warnings)
         return Done(load.uid, load.rows_read, load.rows_sealed, load.rows_quarantined, warnings, receipt.seq if receipt else None, resumed)
@@ -148,76 +152,53 @@ class Intake:
             session.expunge(known)
             return known, True
 
-    def _bring_in(
-        self, chunk: Sequence[RawRow | UnreadableRow], key: L1Key, blind: Blind, ask: Ask, load: Load, present: Standing
-    ) -> Receipt:
-        """Seal and store a batch; anew when another load brought in one of its NIKs between the look and the write."""
+    def _bring_in(self, chunk: list[Raw], made: list[Ready | SealedBlob], sealer: Sealer, ask: Ask, load: Load) -> Receipt:
+        """Store a sealed batch; look for duplicates anew when another load brought in one of its NIKs meanwhile."""
         while True:
             try:
-                return self._store(self._seal(chunk, key, blind, ask, load, present), ask, load)
+                return self._store(self._sorted(chunk, made, sealer, ask), ask, load)
             except _Overtaken:
                 continue
 
-    def _seal(self, chunk: Sequence[RawRow | UnreadableRow], key: L1Key, blind: Blind, ask: Ask, load: Load, present: Standing) -> _Batch:
-        """Check and seal a batch, outside any transaction."""
+    def _sorted(self, chunk: list[Raw], made: list[Ready | SealedBlob], sealer: Sealer, ask: Ask) -> _Batch:
+        """Part a batch into what enters the roll and what waits, outside any transaction."""
         now = self.clock.now()
-        checked = [(raw, self._check(raw, present)) for raw in chunk]
-        clean = [row for _, row in checked if isinstance(row, CleanRow)]
-        tokens = {row.row_no: blind.b_nik(row.values[_NIK], self.election) for row in clean}
-        known, candidates = self._candidates(tokens.values())
-        taken = self._taken(clean, tokens, candidates, ask, now)
+        ready = [row for row in made if isinstance(row, Ready)]
+        known, candidates = self._candidates({row.b_nik for row in ready})
+        taken = self._taken(ready, candidates, ask, now)
         batch = _Batch(read=len(chunk), known=known)
-        for raw, row in checked:
-            if isinstance(row, CleanRow) and row.values[_NIK] in taken:
-                row = Rejected(row.row_no, (Finding("NIK", Reason.GANDA),))
-            if isinstance(row, Rejected):
-                batch.blobs.append(self._quarantined(raw, row, key, load))
+        for raw, row in zip(chunk, made, strict=True):
+            if isinstance(row, Ready) and row.nik in taken:
+                row = sealer.double(raw)
+            if isinstance(row, SealedBlob):
+                batch.blobs.append(row)
                 continue
-            taken.add(row.values[_NIK])
-            batch.warnings.update(finding.reason.value for finding in row.warnings)
-            batch.sealed.append(self._sealed(row, key, blind, tokens[row.row_no]))
+            taken.add(row.nik)
+            batch.warnings.update(row.warnings)
+            batch.sealed.append(row)
         return batch
-
-    def _check(self, raw: RawRow | UnreadableRow, present: Standing) -> CleanRow | Rejected:
-        if isinstance(raw, UnreadableRow):
-            return Rejected(raw.row_no, raw.reasons)
-        return check(raw, self.kab, self.places, present.voting_day)
 
     def _candidates(self, tokens: Collection[bytes]) -> tuple[frozenset[str], list[SealedRow]]:
         """Return the uids that the NIK index names for *tokens*, and the rows of the roll among them."""
         with self.guard.store.reading() as session:
             # The index first: a row that comes in between the two looks is then one we do not know yet.
             known = frozenset(self._claims(session, tokens))
-            return known, rows_by_nik(session, self.election, set(tokens))
+            return known, rows_by_nik(session, self.election, tokens) if known else []
 
     def _claims(self, session: Session, tokens: Collection[bytes]) -> Iterable[str]:
         return session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == self.election))
 
-    def _taken(
-        self, clean: Sequence[CleanRow], tokens: Mapping[int, bytes], candidates: Sequence[SealedRow], ask: Ask, now: datetime
-    ) -> set[str]:
+    def _taken(self, ready: Sequence[Ready], candidates: Sequence[SealedRow], ask: Ask, now: datetime) -> set[str]:
         """Return the NIKs of this batch that the roll already has, in any kab/kota."""
         by_token: dict[bytes, list[SealedRow]] = {}
         for candidate in candidates:
             by_token.setdefault(candidate.b_nik, []).append(candidate)
-        pairs = [(row.values[_NIK], found) for row in clean for found in by_token.get(tokens[row.row_no], ())]
+        pairs = [(row.nik, found) for row in ready for found in by_token.get(row.b_nik, ())]
         return set(touch.duplicates(self.guard, self.actor, ask, pairs, now=now))
-
-    def _sealed(self, row: CleanRow, key: L1Key, blind: Blind, token: bytes) -> SealedRow:
-        clear = Clear(self.kab, new_uid(), row.kec, row.desa, row.tps, self.election, RowStatus.AKTIF.value, 1, key.epoch)
-        _, nkk, _, name, _, born = row.values[:6]
-        return seal_row(key, clear, row.values, token, blind.b_nkk(nkk), blind.b_nd(name, born))
-
-    def _quarantined(self, raw: RawRow | UnreadableRow, row: Rejected, key: L1Key, load: Load) -> SealedBlob:
-        reasons = ",".join(f"{finding.field}:{finding.reason.value}" for finding in row.reasons)
-        return seal_blob(
-            key, self.kab, new_uid(), [raw.content().decode()],
-            election=self.election, load=load.uid, row_no=row.row_no, reasons=reasons,
-        )  # fmt: skip
 
     def _store(self, batch: _Batch, ask: Ask, load: Load) -> Receipt:
         totals = _totals(load, batch)
-        written = [("voter", row.clear.uid, row.clear.row_version, row.seal) for row in batch.sealed]
+        written = [("voter", row.uid, row.version, row.seal) for row in batch.sealed]
         written += [("quarantine", blob.uid, 1, blob.seal) for blob in batch.blobs]
 
         def write(session: Session) -> None:
@@ -259,39 +240,20 @@ def _totals(load: Load, batch: _Batch) -> dict[str, object]:
     }
 
 
-def _chunks(source: Iterator[RawRow | UnreadableRow]) -> Iterator[list[RawRow | UnreadableRow]]:
+def _chunks(source: Iterator[Raw]) -> Iterator[list[Raw]]:
     while chunk := list(islice(source, BATCH)):
         yield chunk
 
 
 def _insert(session: Session, batch: _Batch) -> None:
-    if batch.sealed:
-        session.execute(insert(Voter), [_voter(row) for row in batch.sealed])
-        session.execute(insert(VoterKey), [_key(row.clear, row.wrapped) for row in batch.sealed])
-        session.execute(
-            insert(NikIndex),
-            [{"b_nik": r.b_nik, "election": r.clear.election, "kab": r.clear.kab, "uid": r.clear.uid} for r in batch.sealed],
-        )
-    if batch.blobs:
-        session.execute(insert(Quarantine), [_blob(blob) for blob in batch.blobs])
+    connection = session.connection()
+    put(connection, _VOTERS, [row.voter for row in batch.sealed])
+    put(connection, _KEYS, [row.voter_key for row in batch.sealed])
+    put(connection, _INDEX, [row.nik_index for row in batch.sealed])
+    put(connection, _WAITING, [_blob(blob) for blob in batch.blobs])
 
 
-def _voter(row: SealedRow) -> dict[str, object]:
-    clear = row.clear
-    return {
-        "kab": clear.kab, "uid": clear.uid, "kec": clear.kec, "desa": clear.desa, "tps": clear.tps, "election": clear.election,
-        "status": clear.status, "row_version": clear.row_version, "key_epoch": clear.key_epoch,
-        **{f"c{number:02d}": row.cells[number] for number in range(CELL_COUNT)},
-        "b_nik": row.b_nik, "b_nkk": row.b_nkk, "b_nd": row.b_nd, "seal": row.seal,
-    }  # fmt: skip
-
-
-def _key(clear: Clear, wrapped: bytes) -> dict[str, object]:
-    return {"kab": clear.kab, "uid": clear.uid, "wrapped": wrapped, "epoch": clear.key_epoch}
-
-
-def _blob(blob: SealedBlob) -> dict[str, object]:
-    return {
-        "kab": blob.kab, "uid": blob.uid, "election": blob.election, "load": blob.load, "row_no": blob.row_no,
-        "reasons": blob.reasons, "key_epoch": blob.key_epoch, "wrapped": blob.wrapped, "cell": blob.cell, "seal": blob.seal,
-    }  # fmt: skip
+def _blob(blob: SealedBlob) -> Columns:
+    """Return every column of a quarantined row, in the table's order."""
+    ours: Columns = (blob.kab, blob.uid, blob.election, blob.load, blob.row_no, blob.reasons)
+    return (*ours, blob.key_epoch, blob.wrapped, blob.cell, blob.seal)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -207,20 +209,19 @@ def test_a_quarantined_row_is_sealed_whole_and_reports_no_value(house: House, tm
     assert json.loads(opened) == {"row": 1, "cells": row}
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
-def test_a_file_reads_the_same_in_every_spelling(sqlite_house: House, tmp_path: Path, delimiter: str, encoding: str) -> None:
+def test_a_file_reads_the_same_in_every_spelling(sqlite_house: House, tmp_path: Path) -> None:
     """Four delimiters, three encodings: the name comes out of the seal as it went in."""
-    row = dp4_row(1, NAMA="JOSÉ ‘PEÑA’", TGL_LHR="01-01-1980")
-    out = StringIO()
-    writer = csv.DictWriter(out, COLUMNS, delimiter=delimiter)
-    writer.writeheader()
-    writer.writerow(row)
-    (tmp_path / "a.csv").write_bytes(out.getvalue().encode(encoding))
-    load_dp4(sqlite_house, tmp_path / "a.csv")
+    spellings = [(delimiter, encoding) for delimiter in ",;\t|" for encoding in ("utf-8", "utf-8-sig", "cp1252")]
+    for number, (delimiter, encoding) in enumerate(spellings, 1):
+        out = StringIO()
+        writer = csv.DictWriter(out, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerow(dp4_row(number, NAMA="JOSÉ ‘PEÑA’", TGL_LHR="01-01-1980"))
+        (tmp_path / "a.csv").write_bytes(out.getvalue().encode(encoding))
+        load_dp4(sqlite_house, tmp_path / "a.csv")
 
-    [found] = actions.find_by_nik(sqlite_house.guard, operator(sqlite_house), task(), row["NIK"], NOW).shown
-    assert found.values[Element.NAMA] == "JOSÉ ‘PEÑA’"
+        [found] = actions.find_by_nik(sqlite_house.guard, operator(sqlite_house), task(), dp4_row(number)["NIK"], NOW).shown
+        assert found.values[Element.NAMA] == "JOSÉ ‘PEÑA’", (delimiter, encoding)
 
 
 def test_progress_only_grows_and_ends_at_the_files_size(sqlite_house: House, tmp_path: Path) -> None:
@@ -309,7 +310,7 @@ def _big(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("point", "count", "stored"),
-    [("locked", 1, 0), ("inserted", 2, 500), ("signed", 3, 1000), ("advance", 2, 1000), ("advance", 3, 1200)],
+    [("inserted", 2, 500), ("advance", 2, 1000), ("advance", 3, 1200)],
 )
 def test_a_load_killed_anywhere_goes_on_where_it_was(sqlite_house: House, tmp_path: Path, point: str, count: int, stored: int) -> None:
     """kill -9 inside or between transactions: whole batches stand; run again, every row is there once."""
@@ -326,6 +327,7 @@ def _killed_and_resumed(house: House, tmp_path: Path, point: str, count: int, st
     process = in_process("load_and_die", str(house.settings.data), str(file), point, str(count))
     _, trouble = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL, trouble
+    _demand_gone(process.pid)
 
     [load] = rows_of(house, "SELECT * FROM load")
     assert (load["rows_read"], load["state"]) == (stored, "running")
@@ -341,6 +343,17 @@ def _killed_and_resumed(house: House, tmp_path: Path, point: str, count: int, st
     assert store_findings(house) == []
     with pytest.raises(Conflict):
         load_dp4(house, file)
+
+
+def _demand_gone(group: int) -> None:
+    """Whatever the dead process had started must end by itself: it holds keys and rows in memory."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("a helper outlived its process")
 
 
 def test_two_processes_on_one_file_make_one_set_of_rows(house: House, tmp_path: Path) -> None:

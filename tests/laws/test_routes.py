@@ -1,0 +1,255 @@
+"""Every route is known, closed unless it says otherwise, and no form works without its token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from app.audit.tables import TrailEntry
+from app.cli.shell import host_actor
+from app.factory import House, web_app
+from app.identity import accounts, gate, totp
+from app.identity.passwords import Hasher
+from app.kernel.fields import Role
+
+READERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "kpu_prov", "kpu_ri")
+EVERY = ()
+# endpoint, address, method, level, roles (none named: every role). A new route is written down here on purpose, or the build fails.
+ROUTES = (
+    ("bootstrap.static", "/bootstrap/static/<path:filename>", "GET", "public", EVERY),
+    ("healthz", "/healthz", "GET", "public", EVERY),
+    ("identity.enrol", "/enrol", "GET", "half", EVERY),
+    ("identity.enrol_check", "/enrol", "POST", "half", EVERY),
+    ("identity.home", "/", "GET", "full", EVERY),
+    ("identity.language", "/lang", "POST", "public", EVERY),
+    ("identity.login", "/login", "GET", "public", EVERY),
+    ("identity.login_check", "/login", "POST", "public", EVERY),
+    ("identity.logout", "/logout", "POST", "half", EVERY),
+    ("identity.my_activity", "/me/activity", "GET", "full", EVERY),
+    ("identity.my_receipt", "/me/activity/<seq>/receipt", "GET", "full", EVERY),
+    ("identity.password", "/me/password", "GET", "full", EVERY),
+    ("identity.password_check", "/me/password", "POST", "full", EVERY),
+    ("identity.role", "/me/role", "POST", "full", EVERY),
+    ("identity.step_up", "/step-up", "GET", "full", EVERY),
+    ("identity.step_up_check", "/step-up", "POST", "full", EVERY),
+    ("identity.totp_check", "/login/totp", "POST", "half", EVERY),
+    ("identity.totp_form", "/login/totp", "GET", "half", EVERY),
+    ("voters.search", "/voters/search", "POST", "full", READERS),
+    ("voters.search_page", "/voters", "GET", "full", READERS),
+    ("voters.voter", "/voters/<public_id>", "GET", "full", READERS),
+    ("web.static", "/assets/<path:filename>", "GET", "public", EVERY),
+)
+SEATS = {
+    "kpu_kab": "kpu-51.71",
+    "kpu_prov": "kpu-51",
+    "kpu_ri": "kpu-00",
+    "bawaslu_kab": "bawaslu-51.71",
+    "bawaslu_prov": "bawaslu-51",
+    "bawaslu_ri": "bawaslu-00",
+    "penyetuju": "kpu-51.71",
+    "petugas_keamanan": "kpu-00",
+    "pejabat_pdp": "kpu-00",
+    "admin_sistem": "kpu-00",
+}
+PASSWORD = "kuda lumping naik tangga 77"
+SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """The application over a fresh installation with cheap password hashes."""
+
+    house: House
+    app: Flask
+
+    def join(self, role: str, *, must_change: bool = False, enrolled: bool = True) -> tuple[str, str]:
+        """Make an account of *role*; return its username and authenticator secret."""
+        identity, now = self.house.identity, self.house.clock.now()
+        name = f"uji.{role}{'.baru' if must_change else ''}{'' if enrolled else '.polos'}".replace("_", "-")
+        uid, _ = accounts.create(
+            identity, host_actor(), username=name, name="Orang Uji", office=SEATS[role], unit="data", roles=[role], now=now,
+            password=PASSWORD, must_change=must_change,
+        )  # fmt: skip
+        return name, accounts.enrol_by_hand(identity, host_actor(), uid, now) if enrolled else ""
+
+    def half(self, username: str) -> FlaskClient:
+        """Return a browser in which the password was given."""
+        browser = self.app.test_client()
+        sent = browser.post("/login", data={"username": username, "password": PASSWORD, "csrf_token": token(browser, "/login")})
+        assert sent.status_code == 303, sent.text
+        return browser
+
+    def full(self, username: str, secret: str) -> FlaskClient:
+        """Return a browser in which the code was given too."""
+        browser = self.half(username)
+        code = totp.code_at(secret, totp.step_at(self.house.clock.now()))
+        sent = browser.post("/login/totp", data={"code": code, "csrf_token": token(browser, "/login/totp")})
+        assert sent.status_code == 303, sent.text
+        return browser
+
+    def entries(self) -> int:
+        """Return how many entries the log has."""
+        with self.house.store.reading() as session:
+            return session.scalar(select(func.count()).select_from(TrailEntry)) or 0
+
+
+def token(browser: FlaskClient, page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get(page).text)
+    assert found, page
+    return found[1]
+
+
+def address(rule: str) -> str:
+    """Return an address that *rule* matches."""
+    return re.sub(r"<(?:[^:>]+:)?(\w+)>", lambda found: SAMPLES[found[1]], rule)
+
+
+def guarded() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Yield address, method, level and roles of every route that is not public."""
+    for _, rule, method, level, roles in ROUTES:
+        if level != "public":
+            yield address(rule), method, level, roles
+
+
+@pytest.fixture
+def site(sqlite_house: House) -> Site:
+    identity = replace(sqlite_house.identity, hasher=Hasher(memory_kib=8, passes=1, lanes=1))
+    house = replace(sqlite_house, identity=identity)
+    return Site(house, web_app(house))
+
+
+def test_the_list_of_routes_is_pinned(site: Site) -> None:
+    """No route appears, disappears, or changes whom it lets in without this file saying so."""
+    found = [
+        (rule.endpoint, re.sub(r"<int\([^)]*\):", "<", rule.rule), method, access.level.value, tuple(sorted(access.roles or ())))
+        for rule in site.app.url_map.iter_rules()
+        for access in [gate.access_of(site.app, rule.endpoint)]
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+    assert sorted(found) == sorted(ROUTES)
+
+
+def test_a_stranger_is_led_to_the_login_page(site: Site) -> None:
+    """Nothing but a redirect: no page, no difference between what exists and what does not."""
+    for path, method, _, _ in guarded():
+        answer = site.app.test_client().open(path, method=method)
+
+        assert answer.status_code == 303, (method, path)
+        assert answer.location.startswith("/login?next=/"), (method, path, answer.location)
+
+
+def test_a_strangers_program_is_told_401(site: Site) -> None:
+    """Who asks for JSON gets a problem document instead of a login page."""
+    for path, method, _, _ in guarded():
+        answer = site.app.test_client().open(path, method=method, headers={"Accept": "application/json"})
+
+        assert (answer.status_code, answer.mimetype) == (401, "application/problem+json"), (method, path)
+        assert answer.get_json(force=True)["code"] == "sign-in-needed"
+
+
+def test_a_stranger_leaves_no_entry_and_moves_nothing(site: Site) -> None:
+    """Knocking on closed doors writes nothing into the log."""
+    before = site.entries()
+
+    for path, method, _, _ in guarded():
+        site.app.test_client().open(path, method=method)
+
+    assert site.entries() == before
+
+
+def test_a_password_alone_opens_no_page(site: Site) -> None:
+    """While the code is owed, every page leads to the second step."""
+    username, _ = site.join("kpu_kab")
+    plain, _ = site.join("kpu_kab", enrolled=False)
+    for who, step in ((username, "/login/totp"), (plain, "/enrol")):
+        browser = site.half(who)
+        for path, method, level, _ in guarded():
+            if level == "full":
+                answer = browser.open(path, method=method)
+
+                assert (answer.status_code, answer.location) == (303, step), (method, path)
+
+
+def test_a_one_time_password_opens_only_its_change(site: Site) -> None:
+    """A person with a password from the administrator changes it before anything else."""
+    browser = site.full(*site.join("kpu_kab", must_change=True))
+
+    for path, method, level, _ in guarded():
+        if level == "full" and path != "/me/password":
+            answer = browser.open(path, method=method)
+
+            assert (answer.status_code, answer.location) == (303, "/me/password"), (method, path)
+
+
+def test_every_role_outside_a_routes_list_gets_403(site: Site) -> None:
+    """And every role inside it does not; no refusal depends on what was asked for."""
+    assert sorted(SEATS) == sorted(role.value for role in Role if role is not Role.PROSES)
+    for role in SEATS:
+        browser = site.full(*site.join(role))
+        for path, method, level, roles in guarded():
+            if level == "full":
+                answer = browser.open(path, method=method)
+
+                assert (answer.status_code == 403) == bool(roles and role not in roles), (role, method, path, answer.status_code)
+
+
+@pytest.mark.parametrize("sent", [{}, {"csrf_token": ""}, {"csrf_token": "A" * 43}], ids=["none", "empty", "foreign"])
+def test_no_form_works_without_its_token(site: Site, sent: dict[str, str]) -> None:
+    """Every POST route refuses, signed in or not, and says that the form has expired."""
+    stranger, member = site.app.test_client(), site.full(*site.join("kpu_kab"))
+    before = site.entries()
+    for _, rule, method, level, _ in ROUTES:
+        if method != "POST":
+            continue
+        for browser in (member, stranger) if level == "public" else (member,):
+            answer = browser.post(address(rule), data=sent, headers={"Accept": "application/json"})
+
+            assert answer.status_code == 400, rule
+            assert answer.get_json(force=True)["code"] == "form-expired", rule
+    assert site.entries() == before
+    assert member.get("/").status_code == 200
+
+
+def test_no_form_of_another_site_works_even_with_the_token(site: Site) -> None:
+    """The token may leak; what the browser says about the sender still refuses."""
+    member = site.full(*site.join("kpu_kab"))
+    own = token(member, "/voters")
+    for lie in ({"Origin": "https://jahat.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+        for _, rule, method, _, _ in ROUTES:
+            if method == "POST":
+                answer = member.post(address(rule), data={"csrf_token": own}, headers=lie)
+
+                assert answer.status_code == 400, (rule, lie)
+    assert member.get("/").status_code == 200
+
+
+def test_a_token_of_another_session_is_worth_nothing(site: Site) -> None:
+    """A form from before the login, or from somebody else's session, is refused."""
+    stranger = site.app.test_client()
+    old = token(stranger, "/login")
+    other = token(site.full(*site.join("kpu_prov")), "/")
+    member = site.full(*site.join("kpu_kab"))
+
+    for foreign in (old, other):
+        assert member.post("/logout", data={"csrf_token": foreign}).status_code == 400
+    assert member.get("/").status_code == 200
+
+
+def test_no_method_that_is_not_listed_is_answered(site: Site) -> None:
+    """PUT, PATCH, DELETE and the other of GET and POST are refused."""
+    member = site.full(*site.join("kpu_kab"))
+    methods: dict[str, set[str]] = {}
+    for _, rule, method, _, _ in ROUTES:
+        methods.setdefault(rule, set()).add(method)
+    for rule, known in methods.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - known:
+            # GET /voters/search reads as a voter of that name, and there is none.
+            refusal = 404 if (method, rule) == ("GET", "/voters/search") else 405
+            assert member.open(address(rule), method=method).status_code == refusal, (method, rule)
