@@ -1,322 +1,450 @@
-"""Gardu's offline verifier: checks receipts, exports and checkpoints of a log on any machine, without Gardu and without a connection.
+"""Gardu's offline verifier: one file, Python 3.11 and the `cryptography` package, nothing of Gardu itself.
 
-    python verify.py receipt FILE [--key VKEY]                      the proof of one entry (a C2SP tlog-proof)
-    python verify.py export FILE [--key VKEY]                       every entry of a log
-    python verify.py checkpoint FILE --key VKEY                     one signed checkpoint (or the one in a receipt)
-    python verify.py consistency OLD NEW [--export FILE] [--key …]  is the newer checkpoint's log the older one, grown?
+    python verify.py receipt    FILE [--key KEY]                 a receipt (C2SP tlog-proof with the entry in its extra line)
+    python verify.py export     FILE [--key KEY]                 a whole log, as `gardu audit export` writes it
+    python verify.py checkpoint FILE  --key KEY                  a signed checkpoint (C2SP tlog-checkpoint)
+    python verify.py consistency OLD NEW --key KEY (--proof FILE | --export FILE)     the newer log extends the older
 
-One file: Python 3.11 or newer, and ``cryptography`` for the signature. VKEY is the log's verifier key, got by another way than the file.
-Exit codes: 0 good, 1 tampered or does not verify, 2 could not be checked. ``--lang en`` speaks English; ``--json`` ends with one object.
-Written from docs/log-format.md; shares no code with the program that writes the log.
+KEY is the log's verifier key, or a file that holds it; get it from somebody you trust, not from whoever gave you FILE.
+Exit code: 0 good, 1 tampered (FILE is of the right kind but does not hold), 2 could not check (no such file, other kind). Without a
+key all but the signature is checked, and the last line says so.
+It was written apart from the checks inside Gardu, and shares no code with them: a second opinion.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import binascii
+import hashlib
+import io
 import json
-import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import reduce
-from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-# docs/log-format.md: an entry is at most 32 KiB, a note 1 MB and 100 signatures; a path in a tree of 2^63 leaves has 63 hashes.
-MAX_ENTRY, MAX_NOTE, MAX_SIGNATURES, MAX_PATH = 32_768, 1_000_000, 100, 63
-# A receipt is an entry in base64, a path and a note.
-MAX_RECEIPT = MAX_NOTE + 2 * MAX_ENTRY
-RECEIPT, EXPORT = "c2sp.org/tlog-proof@v1", "gardu-export@1"
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    sys.stderr.write("verify.py memerlukan paket Python `cryptography` / needs the Python package `cryptography`\n")
+    raise SystemExit(2) from None
 
-# fmt: off
-# What each command does, step by step; then words for people, in Bahasa Indonesia and English.
-PLANS = {
-    "receipt": ("form", "leaf", "inclusion", "checkpoint", "signature", "members"), "export": ("form", "entries", "signature", "checkpoint"),
-    "checkpoint": ("form", "signature"), "consistency": ("form", "signature", "prefix"),
-}
-STEPS = {
-    "form": ("Bentuk berkas", "Form"), "leaf": ("Hash daun dari isi entri", "Leaf hash of the entry's bytes"),
-    "inclusion": ("Jalur bukti ke akar pohon", "Proof path to the tree's root"), "checkpoint": ("Cocok dengan titik periksa", "Agrees with the checkpoint"),
-    "signature": ("Tanda tangan log", "Signature of the log"), "members": ("Isi entri", "The entry's own members"),
-    "entries": ("Entri dan rantainya", "Entries and their chain"), "prefix": ("Yang lama adalah awal yang baru", "The older log begins the newer one"),
-}
-MEMBERS = {
-    "log": ("Log", "Log"), "seq": ("Nomor", "Number"), "at": ("Waktu (UTC)", "Time (UTC)"), "actor": ("Pelaku", "Who"), "office": ("Kantor", "Office"),
-    "role": ("Peran", "Role"), "session": ("Sesi", "Session"), "action": ("Tindakan", "Action"), "outcome": ("Hasil", "Outcome"),
-    "election": ("Pemilu", "Election"), "stage": ("Tahapan", "Stage"), "purpose": ("Tujuan", "Purpose"), "sop": ("Langkah SOP", "Step of the SOP"),
-    "basis": ("Dasar hukum", "Legal basis"), "mandate": ("Izin tertulis", "Mandate"), "policy": ("Kebijakan (SHA-256)", "Policies (SHA-256)"),
-    "rule": ("Aturan", "Rules"), "scope": ("Wilayah", "Region"), "fields": ("Unsur dan tampilannya", "Elements and their views"),
-    "subjects": ("Pemilih", "Voters"), "visit": ("Komitmen kunjungan", "Commitment to the visit"), "assurance": ("Kepastian identitas", "Assurance"),
-    "detail": ("Rincian", "Detail"), "payload": ("Muatan tersegel", "Sealed payload"), "request": ("Permintaan", "Request"),
-}
-WORDS = {
-    "voter:reveal": ("membuka data pemilih", "opened voter data"), "voter:search": ("mencari pemilih", "searched for voters"),
-    "voter:import": ("memuat data pemilih", "loaded voter data"), "voter:change": ("mengubah data pemilih", "changed voter data"),
-    "session:login": ("masuk", "logged in"), "allowed": ("diizinkan", "allowed"), "denied": ("ditolak", "refused"),
-    "broken": ("segel rusak", "seal broken"), "failed": ("gagal", "failed"), "intent": ("dimulai", "begun"), "done": ("selesai", "done"),
-}
-# The canonical JSON of each member of an entry; those of the second table may be null.
-_WORD, _HASH, _COUNT, _NAME = r'"[a-z][a-z0-9_]{0,31}"', r'"[0-9a-f]{64}"', r"(0|[1-9][0-9]{0,14})", r'"[!#-\[\]-~]{1,64}"'
-REQUIRED = {
-    "v": "1", "log": r'"[!#-\[\]-~]{1,255}"', "seq": _COUNT, "prev": _HASH, "at": r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"', "actor": _NAME,
-    "action": r'"[a-z]{1,15}:[a-z]{1,15}"', "outcome": _WORD,
-}
-NULLABLE = {
-    **dict.fromkeys(("session", "sop", "mandate", "request"), _NAME), **dict.fromkeys(("role", "stage", "purpose", "basis"), _WORD),
-    **dict.fromkeys(("policy", "visit"), _HASH), "office": r'"[!#-\[\]-~]{1,32}"', "election": r'"[!#-\[\]-~]{1,16}"',
-    "rule": rf"\[({_NAME}(,{_NAME}){{0,63}})?\]", "scope": r'"\d\d(\.\d\d(\.\d\d(\.\d{4})?)?)?"',
-    "fields": rf"\{{({_WORD}:{_WORD}(,{_WORD}:{_WORD}){{0,12}})?\}}", "subjects": rf'\{{"count":{_COUNT},"root":{_HASH}\}}',
-    "assurance": rf'\{{"age":(null|{_COUNT}),"challenge":(null|{_HASH}),"method":(null|"[!#-\[\]-~]{{1,16}}")\}}',
-    "detail": rf'\{{"sha256":{_HASH},"type":"[!#-\[\]-~]{{1,32}}"\}}', "payload": rf'\{{"commitment":{_HASH},"sha256":{_HASH}\}}',
-}
-# fmt: on
-FORMS = REQUIRED | {name: f"(null|{form})" for name, form in NULLABLE.items()}
-ENTRY = re.compile(r"\{" + ",".join(f'"{name}":{FORMS[name]}' for name in sorted(FORMS)) + r"\}", re.ASCII)
-
-Entry = dict[str, object]
-Step = tuple[bool | None, str, str]  # did it hold (None: not checked); what to say, in Bahasa Indonesia and in English
+PROOF_MAGIC = "c2sp.org/tlog-proof@v1"
+EXPORT_FORMAT = "gardu-export@1"
+MAX_FILE = 1_000_000  # receipts, proofs and checkpoints are a few kilobytes; C2SP signed-note lets us stop here
+MAX_LINE = 65_536  # an entry has at most 32 KiB
+MAX_SIGNATURES, MAX_PROOF = 100, 64  # what C2SP's first implementation takes; what a tree below 2^63 leaves can need
+NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+FIRST = ("at", "actor", "office", "role", "action", "outcome")
+OTHERS = """assurance basis detail election fields log mandate payload policy prev purpose request rule scope seq session sop stage
+            subjects v visit"""
+MEMBERS = frozenset(FIRST).union(OTHERS.split())
 
 
-class Trouble(Exception):
-    """Why the check ended, in Bahasa Indonesia and English; *entry* is the first entry that is shown to be wrong."""
-
-    def __init__(self, indonesian: str, english: str, entry: int | None = None) -> None:
-        super().__init__(english)
-        self.said, self.entry = (indonesian, english), entry
+class Tampered(Exception):
+    """The file is of the right kind, and does not hold. Takes the reason in both languages."""
 
 
-class Wrong(Trouble):
-    """Something does not verify (exit 1)."""
-
-
-class Unable(Trouble):
-    """It cannot be checked (exit 2): the input is out of form or too large, or something is missing."""
-
-
-def leaf_of(data: bytes) -> bytes:
-    """Return SHA-256(0x00 ‖ data), RFC 6962 section 2.1."""
-    return sha256(b"\x00" + data).digest()
-
-
-def node_of(left: bytes, right: bytes) -> bytes:
-    """Return SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1."""
-    return sha256(b"\x01" + left + right).digest()
+class CannotCheck(Exception):
+    """Nothing can be said: no file, no key, another kind of file. Takes the reason in both languages."""
 
 
 @dataclass
-class Tree:
-    """A growing RFC 6962 tree, kept as its perfect subtrees (height, hash) from left to right: memory grows with log n."""
+class Report:
+    """The steps gone through, in one language, and the facts shown besides."""
 
-    peaks: list[tuple[int, bytes]] = field(default_factory=list)
+    english: bool
+    steps: list[tuple[bool | None, str]] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
 
-    def add(self, leaf: bytes) -> None:
-        """Add a leaf hash; equal heights join like a carry in binary addition."""
-        height = 0
-        while self.peaks and self.peaks[-1][0] == height:
-            leaf, height = node_of(self.peaks.pop()[1], leaf), height + 1
-        self.peaks.append((height, leaf))
-
-    def root(self) -> bytes:
-        """Return the root; of the empty tree it is SHA-256 of nothing."""
-        hashes = [node for _, node in reversed(self.peaks)]
-        return reduce(lambda right, left: node_of(left, right), hashes) if hashes else sha256(b"").digest()
+    def step(self, indonesian: str, english: str, held: bool | None = True) -> None:
+        """Record a numbered step; *held* None: skipped."""
+        self.steps.append((held, english if self.english else indonesian))
 
 
-def root_by_path(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
-    """Return the root to which *path* (from the leaf's sibling up) leads *leaf*, at *index* of *size* leaves.
-
-    Undoes PATH(m, D[n]) as RFC 6962 section 2.1.1 defines it. Raises Wrong unless index < size and the path has its one right length.
-    """
-    if not 0 <= index < size:
-        raise Wrong(f"nomor {index} di luar pohon berisi {size} entri", f"number {index} is outside a tree of {size} entries")
-    if bool(path) != (size > 1):
-        raise Wrong("panjang jalur bukti tidak sesuai nomor dan ukuran", "the proof path's length does not fit number and size")
-    if size == 1:
-        return leaf
-    half = 1 << ((size - 1).bit_length() - 1)
-    if index < half:
-        return node_of(root_by_path(index, half, leaf, path[:-1]), path[-1])
-    return node_of(path[-1], root_by_path(index - half, size - half, leaf, path[:-1]))
+def read_text(path: str) -> str:
+    """Return a small UTF-8 file. Raises OSError when the system does not let us."""
+    with Path(path).open("rb") as file:
+        raw = file.read(MAX_FILE + 1)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(raw) > MAX_FILE:
+        raise CannotCheck(f"berkas {path} kosong, lebih dari 1 MB, atau bukan UTF-8", f"file {path} is empty, over 1 MB, or not UTF-8")
+    return text
 
 
-class Key(NamedTuple):
-    """A verifier key: name, 4-byte id, 32-byte Ed25519 public key."""
-
-    name: str
-    id: bytes
-    public: bytes
-
-
-class Note(NamedTuple):
-    """A signed note in form, nothing checked: its text, and (key name, key id, signature) of each line."""
-
-    text: str
-    signatures: tuple[tuple[str, bytes, bytes], ...]
-
-
-class Checkpoint(NamedTuple):
-    """A tree head: the log's origin, the number of entries, the 32-byte root, and the note that says so."""
-
-    origin: str
-    size: int
-    root: bytes
-    note: Note
-
-
-def unbase64(text: str) -> bytes:
-    """Return the bytes of *text*, or b"" when it is not standard base64 in its one canonical spelling."""
+def unbase64(text: str, indonesian: str, english: str, size: int = 0) -> bytes:
+    """Return the bytes of canonical base64, *size* of them if given; the two words say where it stands."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
-    except ValueError:
-        return b""
-    return raw if base64.b64encode(raw).decode("ascii") == text else b""
-
-
-def is_name(name: str) -> bool:
-    """Say whether *name* may name a key: not empty, no Unicode space, no plus (C2SP signed-note)."""
-    return 0 < len(name) <= 255 and "+" not in name and not any(one.isspace() for one in name)
-
-
-def parse_key(vkey: str) -> Key:
-    """Return the verifier key ``name+id+base64(0x01 ‖ public key)``. Raises Unable for anything else."""
-    name, key_id, rest = [*vkey.split("+", 2), "", ""][:3]
-    raw = unbase64(rest)
-    if len(raw) != 33 or raw[0] != 1 or not is_name(name):
-        raise Unable("--key bukan kunci Ed25519 «nama+id+base64»", "--key is not an Ed25519 key «name+id+base64»")
-    key = Key(name, sha256(name.encode("utf-8", "replace") + b"\n" + raw).digest()[:4], raw[1:])
-    if key_id != key.id.hex():
-        raise Unable("--key: id tidak cocok dengan nama dan kunci (salah salin?)", "--key: the id does not fit name and key (miscopied?)")
-    return key
-
-
-def _unable(line: int, indonesian: str, english: str) -> Unable:
-    return Unable(f"baris {line}: {indonesian}", f"line {line}: {english}")
-
-
-def parse_note(raw: bytes, line: int = 1) -> Note:
-    """Return the signed note in *raw*, whose first line is number *line* of its file. Raises Unable, saying which line is out of form."""
-    if len(raw) > MAX_NOTE:
-        raise Unable("catatan bertanda tangan lebih dari 1 MB", "the signed note is longer than 1 MB")
-    if odd := re.search(rb"[\x00-\x09\x0b-\x1f]", raw):
-        where = line + raw.count(b"\n", 0, odd.start())
-        raise _unable(where, "ada karakter kendali (akhir baris Windows?)", "a control character (Windows line ends?)")
-    try:
-        head, gap, tail = raw.decode("utf-8").rpartition("\n\n")
-    except UnicodeDecodeError as error:
-        raise _unable(line + raw.count(b"\n", 0, error.start), "bukan UTF-8", "not UTF-8") from None
-    rows = tail.split("\n")
-    if not gap or rows.pop() or not rows:
-        raise Unable("tidak ada baris tanda tangan sesudah baris kosong, atau terpotong", "no signature lines after an empty line, or cut short")
-    if len(rows) > MAX_SIGNATURES:
-        raise Unable("lebih dari 100 tanda tangan", "more than 100 signatures")
-    return Note(head + "\n", tuple(_signature(row, number) for number, row in enumerate(rows, line + head.count("\n") + 2)))
-
-
-def _signature(row: str, line: int) -> tuple[str, bytes, bytes]:
-    dash, name, rest = [*row.split(" ", 2), "", ""][:3]
-    raw = unbase64(rest)
-    if len(raw) < 5 or dash != "—" or not is_name(name):
-        raise _unable(line, "bukan baris tanda tangan «— nama base64»", "not a signature line «— name base64»")
-    return name, raw[:4], raw[4:]
-
-
-def parse_checkpoint(raw: bytes, line: int = 1) -> Checkpoint:
-    """Return the checkpoint in *raw*, whose first line is number *line* of its file. Raises Unable, saying which line is out of form."""
-    note = parse_note(raw, line)
-    rows = note.text.split("\n")[:-1]
-    if len(rows) < 3 or not all(rows):
-        raise _unable(line, "titik periksa: tiga baris atau lebih, tanpa baris kosong", "a checkpoint has three lines or more, none empty")
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", rows[1], re.ASCII) or int(rows[1]) >= 2**63:
-        raise _unable(line + 1, "bukan ukuran pohon", "not a tree size")
-    if len(root := unbase64(rows[2])) != 32:
-        raise _unable(line + 2, "bukan akar 32 byte dalam base64", "not a root of 32 bytes in base64")
-    return Checkpoint(rows[0], int(rows[1]), root, note)
-
-
-def check_signature(note: Note, key: Key) -> None:
-    """Check that *key* signed *note*. Raises Wrong when it did not, Unable when ``cryptography`` is not installed."""
-    try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    except ImportError:
-        raise Unable("perlu paket Python «cryptography» (pip install cryptography)", "needs the Python package «cryptography»") from None
-    ours = [signature for name, key_id, signature in note.signatures if (name, key_id) == (key.name, key.id)]
-    if not ours:
-        raise Wrong("tidak ditandatangani oleh kunci yang diberikan", "not signed by the key given")
-    try:
-        for signature in ours:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(signature, note.text.encode("utf-8"))
-    except InvalidSignature:
-        raise Wrong("tidak sah: titik periksa diubah, atau bukan kunci ini", "bad: the checkpoint was changed, or it is not this key") from None
-
-
-def parse_json(raw: bytes) -> Entry:
-    """Return the object in *raw*. Raises Wrong unless *raw* is exactly its canonical form (RFC 8785; strings all ASCII)."""
-    try:
-        value = json.loads(raw.decode("ascii"))
-        same = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") == raw
-    except (ValueError, RecursionError):
-        raise Wrong("bukan JSON dalam ASCII", "not JSON in ASCII") from None
-    if not same or not isinstance(value, dict):
-        raise Wrong("bukan objek JSON kanonik (RFC 8785)", "not a canonical JSON object (RFC 8785)")
-    return value
-
-
-def check_entry(raw: bytes, log: str, seq: int) -> Entry:
-    """Return the members of the entry in *raw*. Raises Wrong unless it is canonical, whole, and says that it is *seq* of *log*."""
-    if len(raw) > MAX_ENTRY:
-        raise Wrong("lebih dari 32 KiB", "longer than 32 KiB")
-    entry = parse_json(raw)
-    if not ENTRY.fullmatch(raw.decode("ascii")) or not _is_moment(str(entry["at"])):
-        compact = {name: json.dumps(entry[name], sort_keys=True, separators=(",", ":")) for name in FORMS.keys() & entry.keys()}
-        odd = next((name for name, form in FORMS.items() if not re.fullmatch(form, compact.get(name, ""), re.ASCII)), "at")
-        if extra := len(entry.keys() - FORMS.keys()):
-            raise Wrong(f"{extra} anggota yang tidak dikenal", f"{extra} unknown members")
-        raise Wrong(f"anggota {odd} tidak ada atau tidak sesuai bentuknya", f"member {odd} is missing or not in its form")
-    if entry["log"] != log:
-        raise Wrong(f"milik log {entry['log']}, bukan {_clean(log)}", f"belongs to log {entry['log']}, not {_clean(log)}")
-    if entry["seq"] != seq:
-        raise Wrong(f"bernomor {entry['seq']}, seharusnya {seq}", f"has number {entry['seq']}, should be {seq}")
-    return entry
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
-
-
-def _clean(text: str) -> str:
-    """Return *text* without anything that could steer a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in text[:300])
-
-
-def _read(path: Path, cap: int = MAX_RECEIPT) -> bytes:
-    with path.open("rb") as file:
-        raw = file.read(cap + 1)
-    if len(raw) > cap:
-        raise Unable(f"{_clean(path.name)} lebih besar dari {cap} byte", f"{_clean(path.name)} is larger than {cap} bytes")
+    except (UnicodeEncodeError, binascii.Error):
+        raw = b""
+    if not raw or base64.b64encode(raw).decode("ascii") != text or (size and len(raw) != size):
+        raise Tampered(f"{indonesian} bukan base64 yang semestinya", f"{english} is not the base64 it should be")
     return raw
 
 
-def parse_receipt(raw: bytes) -> tuple[bytes, int, list[bytes], Checkpoint]:
-    """Return (entry's bytes, index, proof path, checkpoint) of a C2SP tlog-proof. Raises Unable, saying which line is out of form."""
-    head, _, note = raw.partition(b"\n\n")
-    magic, extra, index, *path = [*head.decode("ascii", "replace").split("\n"), "", ""] if head.count(b"\n") < 2 else head.decode("ascii", "replace").split("\n")
-    if magic != RECEIPT:
-        raise _unable(1, f"bukan «{RECEIPT}»: ini bukan berkas tanda terima", f"not «{RECEIPT}»: this is not a receipt")
-    entry = unbase64(extra.removeprefix("extra ")) if extra.startswith("extra ") else b""
-    if not entry:
-        raise _unable(2, "bukan «extra» dengan isi entri dalam base64", "not «extra» with the entry in base64")
-    if not re.fullmatch(r"index (0|[1-9][0-9]{0,14})", index, re.ASCII):
-        raise _unable(3, "bukan «index» dengan nomor entri", "not «index» with the entry's number")
-    hashes = [unbase64(one) for one in path]
-    odd = next((number for number, one in enumerate(hashes) if len(one) != 32 or number >= MAX_PATH), None)
-    if odd is not None:
-        raise _unable(4 + odd, "bukan hash 32 byte dalam base64, atau terlalu banyak", "not a hash of 32 bytes in base64, or too many")
-    return entry, int(index[6:]), hashes, parse_checkpoint(note, head.count(b"\n") + 3)
+def number(text: str, indonesian: str, english: str) -> int:
+    """Return an ASCII decimal without leading zeroes, below 2^63."""
+    if not NUMBER.fullmatch(text) or int(text) >= 2**63:
+        raise Tampered(f"{indonesian} bukan bilangan yang sah", f"{english} is not a valid number")
+    return int(text)
+
+
+def sha256(*parts: bytes) -> bytes:
+    """Return the SHA-256 of *parts* together."""
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def plain(text: str) -> str:
+    """Return *text* fit for a terminal: nothing in it can move the cursor or change colours."""
+    return text if text.isprintable() else ascii(text)
+
+
+@dataclass
+class Key:
+    """A verifier key: name, key id, Ed25519 public key."""
+
+    name: str
+    key_id: bytes
+    public: Ed25519PublicKey
+
+
+def read_key(given: str | None) -> Key | None:
+    """Return the key in *given*, or in the file of that name; None when none is given."""
+    if given is None:
+        return None
+    parts = (given if "+" in given else read_text(given).strip()).split("+", 2)
+    try:
+        key_id, raw = bytes.fromhex(parts[1]), base64.b64decode(parts[2].encode("ascii"), validate=True)
+        right = len(raw) == 33 and raw[0] == 1 and sha256(parts[0].encode(), b"\n", raw)[:4] == key_id
+    except (IndexError, ValueError):
+        right = False
+    if not right:
+        raise CannotCheck("--key bukan kunci: <nama>+<8 heksa>+<base64>", "--key is not a key: <name>+<8 hex>+<base64>")
+    return Key(parts[0], key_id, Ed25519PublicKey.from_public_bytes(raw[1:]))
+
+
+@dataclass
+class Checkpoint:
+    """A parsed note (C2SP signed-note, tlog-checkpoint): its text, its signatures (name, key id, signature), and the tree head in it."""
+
+    text: str
+    signatures: list[tuple[str, bytes, bytes]]
+    origin: str
+    size: int
+    root: bytes
+
+
+def parse_checkpoint(note: str) -> Checkpoint:
+    """Return the checkpoint of a signed note."""
+    text, gap, tail = note.rpartition("\n\n")
+    if not gap or not tail.endswith("\n") or any(one < " " and one != "\n" for one in note):
+        raise Tampered("checkpoint: bukan catatan bertanda tangan", "checkpoint: not a signed note")
+    lines, head = tail[:-1].split("\n"), text.split("\n")
+    if len(lines) > MAX_SIGNATURES or len(head) < 3 or "" in head:
+        raise Tampered("checkpoint: jumlah barisnya tidak semestinya", "checkpoint: has not the lines it should have")
+    size = number(head[1], "checkpoint: baris 2 (ukuran)", "checkpoint: line 2 (size)")
+    root = unbase64(head[2], "checkpoint: baris 3 (akar)", "checkpoint: line 3 (root)", 32)
+    return Checkpoint(text + "\n", [signature_line(one) for one in lines], head[0], size, root)
+
+
+def read_checkpoint(path: str) -> Checkpoint:
+    """Return the checkpoint in a file of its own."""
+    note = read_text(path)
+    if "\n— " not in note:
+        raise CannotCheck(f"berkas {path} bukan checkpoint bertanda tangan", f"file {path} is not a signed checkpoint")
+    return parse_checkpoint(note)
+
+
+def signature_line(line: str) -> tuple[str, bytes, bytes]:
+    """Return (name, key id, signature) of one line."""
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—" or not parts[1]:
+        raise Tampered("checkpoint: ada baris tanda tangan yang rusak", "checkpoint: a signature line is broken")
+    raw = unbase64(parts[2], "checkpoint: sebuah tanda tangan", "checkpoint: a signature")
+    return parts[1], raw[:4], raw[4:]
+
+
+def check_signature(report: Report, checkpoint: Checkpoint, key: Key | None) -> None:
+    """Check that *key* signed; without a key say that this was not checked."""
+    report.facts["signed"] = None if key is None else plain(key.name)
+    report.facts |= {"log": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+    if key is None:
+        report.step("Tanda tangan TIDAK diperiksa: beri --key.", "Signature NOT checked: give --key.", None)
+        return
+    name = plain(key.name)
+    mine = [one[2] for one in checkpoint.signatures if one[:2] == (key.name, key.key_id)]
+    if not mine:
+        raise Tampered(f"checkpoint tidak ditandatangani kunci {name}", f"the checkpoint is not signed by key {name}")
+    try:
+        for signature in mine:
+            key.public.verify(signature, checkpoint.text.encode("utf-8"))
+    except InvalidSignature:
+        raise Tampered(f"tanda tangan {name} tidak sah", f"the signature of {name} is not valid") from None
+    report.step(f"Tanda tangan {name} atas checkpoint sah.", f"The signature of {name} on the checkpoint is valid.")
+
+
+def split_point(size: int) -> int:
+    """Return the largest power of two below *size* (≥ 2)."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def root_from_path(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
+    """Return the root that *path* gives for *leaf*, by the recursion of RFC 6962 section 2.1.1."""
+    if (size == 1) is bool(path):
+        raise Tampered("bukti inklusi: jumlah hashnya tidak semestinya", "inclusion proof: not the number of hashes it should have")
+    if size == 1:
+        return leaf
+    left = split_point(size)
+    if index < left:
+        return sha256(b"\x01", root_from_path(index, left, leaf, path[:-1]), path[-1])
+    return sha256(b"\x01", path[-1], root_from_path(index - left, size - left, leaf, path[:-1]))
+
+
+def roots_from_proof(old: int, new: int, old_root: bytes, proof: list[bytes], whole: bool = True) -> tuple[bytes, bytes]:
+    """Return (old root, new root) that *proof* gives, by the recursion of RFC 6962 section 2.1.2; takes hashes off its end."""
+    if old == new and whole:
+        return old_root, old_root
+    if not proof:
+        raise Tampered("bukti konsistensi: terlalu sedikit hash", "consistency proof: too few hashes")
+    last = proof.pop()
+    if old == new:
+        return last, last
+    left = split_point(new)
+    if old <= left:
+        before, after = roots_from_proof(old, left, old_root, proof, whole)
+        return before, sha256(b"\x01", after, last)
+    before, after = roots_from_proof(old - left, new - left, old_root, proof, False)
+    return sha256(b"\x01", last, before), sha256(b"\x01", last, after)
+
+
+class Tree:
+    """A growing tree: complete subtrees as (number of leaves, hash), largest first."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[int, bytes]] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Add a leaf hash."""
+        count, node = 1, leaf
+        while self.parts and self.parts[-1][0] == count:
+            node = sha256(b"\x01", self.parts.pop()[1], node)
+            count *= 2
+        self.parts.append((count, node))
+
+    def root(self) -> bytes:
+        """Return the root so far."""
+        node = self.parts[-1][1] if self.parts else sha256()
+        for _, left in reversed(self.parts[:-1]):
+            node = sha256(b"\x01", left, node)
+        return node
+
+
+def parse_entry(raw: bytes, seq: int) -> dict[str, object]:
+    """Return the members of entry *seq*, which must be canonical JSON (RFC 8785) with exactly an entry's members."""
+    try:
+        members = json.loads(raw.decode("utf-8"), parse_float=int, parse_constant=int)  # int() refuses 1.5 and NaN
+        again = json.dumps(members, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode("utf-8")
+    except (ValueError, RecursionError):
+        raise Tampered(f"entri {seq}: bukan JSON yang sah", f"entry {seq}: not valid JSON") from None
+    if not isinstance(members, dict) or members.keys() != MEMBERS or again != raw:
+        raise Tampered(
+            f"entri {seq}: bukan bentuk kanonik (RFC 8785) sebuah entri", f"entry {seq}: not an entry in canonical form (RFC 8785)"
+        )
+    if members["v"] != 1 or type(members["seq"]) is not int or members["seq"] != seq:
+        raise Tampered(f"entri {seq}: isinya menyebut nomor lain", f"entry {seq}: its bytes say another number")
+    return members
+
+
+def show(members: dict[str, object]) -> Iterator[str]:
+    """Yield the members that are in use, one line each."""
+    for name in (*FIRST, *sorted(MEMBERS.difference(FIRST))):
+        value = members[name]
+        if value is not None:
+            yield f"       {name:<10} {plain(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)}"
+
+
+def read_entry(file: BinaryIO, seq: int, log: str) -> tuple[bytes, str]:
+    """Return the bytes and ``prev`` of an export's next line, which must be entry *seq* of *log*."""
+    line = file.readline(MAX_LINE)
+    if len(line) < 2 or not line.endswith(b"\n"):
+        raise Tampered(f"entri {seq} (baris {seq + 2}): hilang atau terpotong", f"entry {seq} (line {seq + 2}): missing or cut")
+    members = parse_entry(line[:-1], seq)
+    if members["log"] != log:
+        raise Tampered(f"entri {seq}: milik log lain", f"entry {seq}: of another log")
+    return line[:-1], str(members["prev"])
+
+
+def walk_export(file: BinaryIO, sizes: frozenset[int] = frozenset()) -> tuple[Checkpoint, dict[int, bytes]]:
+    """Check chain and tree of an export; return its checkpoint, and the root at each of *sizes* that it reaches."""
+    try:
+        header = json.loads(file.readline(MAX_LINE).decode("utf-8"))
+        log, size = header["log"], header["size"]
+        right = header["format"] == EXPORT_FORMAT and type(size) is int and 0 <= size < 2**63 and isinstance(log, str)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        right = False
+    if not right:
+        raise CannotCheck(f"baris 1 bukan kepala {EXPORT_FORMAT}", f"line 1 is not a header of {EXPORT_FORMAT}")
+    tree, last, roots = Tree(), bytes(32), {0: sha256()}
+    for seq in range(size):
+        body, prev = read_entry(file, seq, log)
+        if prev != last.hex():
+            pair = f"{max(seq - 1, 0)}, {seq}"
+            raise Tampered(f"entri {pair} tidak bersambung: salah satunya diubah", f"entries {pair} are not linked: one was changed")
+        last = sha256(body)
+        tree.add(sha256(b"\x00", body))
+        if seq + 1 in sizes:
+            roots[seq + 1] = tree.root()
+    rest = file.read(MAX_FILE)
+    if rest[:1] != b"\n":
+        raise Tampered("setelah entri terakhir tidak ada baris kosong", "no empty line after the last entry")
+    checkpoint = parse_checkpoint(rest[1:].decode("utf-8", "replace"))
+    if (checkpoint.origin, checkpoint.size) != (log, size):
+        raise Tampered("checkpoint menyebut log atau ukuran lain", "the checkpoint names another log or size")
+    if checkpoint.root != tree.root():
+        raise Tampered(f"akar entri 0…{size - 1} bukan yang di checkpoint", f"the root over entries 0…{size - 1} is not the checkpoint's")
+    return checkpoint, roots
+
+
+def receipt(options: argparse.Namespace, report: Report) -> None:
+    """Check a receipt."""
+    key = read_key(options.key)
+    head, gap, note = read_text(options.file).partition("\n\n")
+    lines = head.split("\n")
+    if lines[0] != PROOF_MAGIC:
+        raise CannotCheck(f"baris 1 bukan {PROOF_MAGIC}: bukan tanda terima", f"line 1 is not {PROOF_MAGIC}: not a receipt")
+    if not gap or not 3 <= len(lines) <= 3 + MAX_PROOF or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
+        raise Tampered("tidak ada baris extra, index, atau baris kosong", "no extra line, index line, or empty line")
+    body = unbase64(lines[1][6:], "baris 2 (extra)", "line 2 (extra)")
+    index = number(lines[2][6:], "baris 3 (index)", "line 3 (index)")
+    path = [unbase64(line, f"baris {at}", f"line {at}", 32) for at, line in enumerate(lines[3:], start=4)]
+    report.step(f"Berkas terbaca: tanda terima untuk entri {index}.", f"File read: a receipt for entry {index}.")
+    members = parse_entry(body, index)
+    report.step("Isi entri lengkap dan kanonik (RFC 8785).", "The entry is complete and canonical (RFC 8785).")
+    checkpoint = parse_checkpoint(note)
+    if checkpoint.origin != members["log"] or index >= checkpoint.size:
+        raise Tampered("checkpoint milik log lain, atau terlalu kecil", "the checkpoint is of another log, or too small")
+    told = f"{plain(checkpoint.origin)}, {checkpoint.size}"
+    report.step(f"Checkpoint milik log yang sama ({told} entri).", f"The checkpoint is of the same log ({told} entries).")
+    leaf = sha256(b"\x00", body)
+    report.step(f"Hash daun: {leaf.hex()}", f"Leaf hash: {leaf.hex()}")
+    if root_from_path(index, checkpoint.size, leaf, path) != checkpoint.root:
+        raise Tampered(
+            f"entri {index}: bukti inklusi tidak sampai ke akar", f"entry {index}: the inclusion proof does not lead to the root"
+        )
+    report.step(f"Bukti inklusi ({len(path)} hash) sampai ke akar.", f"The inclusion proof ({len(path)} hashes) leads to the root.")
+    report.facts |= {"entry": members, "seq": index}
+    check_signature(report, checkpoint, key)
+
+
+def export(options: argparse.Namespace, report: Report) -> None:
+    """Check a whole export."""
+    key = read_key(options.key)
+    with Path(options.file).open("rb") as file:
+        checkpoint, _ = walk_export(file)
+    report.step(f"Berkas terbaca: ekspor {checkpoint.size} entri.", f"File read: an export of {checkpoint.size} entries.")
+    report.step("Setiap entri kanonik, berurutan, dan bersambung.", "Every entry is canonical, in order, and linked.")
+    report.step("Akar pohon semua entri adalah akar di checkpoint.", "The root over all entries is the checkpoint's root.")
+    check_signature(report, checkpoint, key)
+
+
+def checkpoint_alone(options: argparse.Namespace, report: Report) -> None:
+    """Check one signed checkpoint."""
+    checkpoint = read_checkpoint(options.file)
+    report.step(f"Checkpoint terbaca ({checkpoint.size}).", f"Checkpoint read ({checkpoint.size}).")
+    check_signature(report, checkpoint, read_key(options.key))
+
+
+def consistency(options: argparse.Namespace, report: Report) -> None:
+    """Check that the newer of two checkpoints extends the older."""
+    key = read_key(options.key)
+    old, new = read_checkpoint(options.old), read_checkpoint(options.new)
+    if old.origin != new.origin or old.size > new.size:
+        raise CannotCheck("dua log berbeda, atau urutannya terbalik", "two different logs, or in the wrong order")
+    for one in (old, new):
+        check_signature(report, one, key)
+    if options.export is not None:
+        with Path(options.export).open("rb") as file:
+            _, roots = walk_export(file, frozenset((old.size, new.size)))
+        if new.size not in roots:
+            raise CannotCheck("ekspor lebih pendek daripada checkpoint kedua", "the export is shorter than the second checkpoint")
+        got = roots[old.size], roots[new.size]
+    elif options.proof is not None and 0 < old.size < new.size:
+        lines = read_text(options.proof).removesuffix("\n").split("\n")
+        proof = [unbase64(line, f"bukti: baris {at}", f"proof: line {at}", 32) for at, line in enumerate(lines[: MAX_PROOF + 1], start=1)]
+        got = roots_from_proof(old.size, new.size, old.root, proof)
+        if proof:
+            raise Tampered("bukti konsistensi: terlalu banyak hash", "consistency proof: too many hashes")
+    elif old.size in (0, new.size):
+        got = (new.root if old.size else sha256()), new.root  # from nothing, and to itself, there is nothing to prove
+    else:
+        raise CannotCheck("beri --proof atau --export", "give --proof or --export")
+    if got != (old.root, new.root):
+        raise Tampered("log terbelah: keduanya tidak saling melanjutkan", "split log: the two do not continue each other")
+    report.step("Yang baru melanjutkan yang lama tanpa mengubahnya.", "The newer extends the older without changing it.")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--key", help="kunci pemeriksa log, atau berkasnya / the log's verifier key, or a file with it")
+    common.add_argument("--lang", choices=("id", "en"), default="id", help="bahasa / language")
+    common.add_argument("--json", action="store_true", help="satu objek JSON / one JSON object")
+    parser = argparse.ArgumentParser(prog="verify.py", description="Pemeriksa luring Gardu / Gardu's offline verifier")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, run in (("receipt", receipt), ("export", export), ("checkpoint", checkpoint_alone), ("consistency", consistency)):
+        one = commands.add_parser(name, parents=[common], help=run.__doc__)
+        one.set_defaults(run=run)
+        for argument in ("old", "new") if run is consistency else ("file",):
+            one.add_argument(argument, metavar=argument.upper())
+    one.add_argument("--proof", metavar="FILE", help="satu hash base64 sebaris / one base64 hash a line")
+    one.add_argument("--export", metavar="FILE")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return 0 good, 1 tampered, 2 could not check."""
+    options = arguments().parse_args(argv)
+    report, code = Report(options.lang == "en"), 0
+    try:
+        options.run(options, report)
+    except (Tampered, CannotCheck) as wrong:
+        code = 1 if isinstance(wrong, Tampered) else 2
+        indonesian, english = wrong.args
+        report.step(indonesian, english, False)
+    except OSError as wrong:
+        code = 2
+        report.step(f"berkas tidak dapat dibaca: {wrong}", f"a file cannot be read: {wrong}", False)
+    lines = [as_json(report, code)] if options.json else list(as_text(report, code))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console that lacks a mark shows ? instead
+    sys.stdout.write("".join(line + "\n" for line in lines))
+    return code
+
+
+def as_json(report: Report, code: int) -> str:
+    """Return the outcome for a program."""
+    steps = [{"n": at, "ok": held, "text": text} for at, (held, text) in enumerate(report.steps, start=1)]
+    return json.dumps({"exit": code, "result": ("good", "tampered", "unchecked")[code], "steps": steps, **report.facts}, sort_keys=True)
+
+
+def as_text(report: Report, code: int) -> Iterator[str]:
+    """Yield the outcome for a person, line by line."""
+    for at, (held, text) in enumerate(report.steps, start=1):
+        yield f"{at:>3}. { {True: '✓', False: '✗', None: '?'}[held] } {text}"
+    if isinstance(entry := report.facts.get("entry"), dict):
+        yield from show(entry)
+    indonesian, english = ("BAIK", "DIUBAH ATAU RUSAK", "TIDAK DAPAT DIPERIKSA"), ("GOOD", "TAMPERED OR BROKEN", "COULD NOT CHECK")
+    but = "" if code or all(held for held, _ in report.steps) else " — tanda tangan/signature: ?"
+    yield (english if report.english else indonesian)[code] + but
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,6 +15,7 @@ from app.audit.content import pack, visit_commitment
 from app.audit.entry import Draft, draft_for, subjects_root
 from app.audit.note import Signer
 from app.audit.trail import Faults, Trail
+from app.audit.verify import Report, StoredPayload, verify
 from app.kernel.actor import Actor
 from app.kernel.errors import SealBroken
 from app.kernel.fields import Action, Outcome, Role
@@ -50,16 +51,16 @@ class FakeBox:
             tokens=tuple(self.token(uid) for uid in uids),
         )
 
-    def open(self, *, wrapped: bytes, sealed: bytes, day: str, seq: int, sha256: bytes, commitment: bytes) -> bytes:
-        key, mark = wrapped[:32], wrapped[32:]
-        content = sealed[:-32]
+    def open(self, stored: StoredPayload) -> bytes:
+        key, mark = stored.wrapped[:32], stored.wrapped[32:]
+        content = stored.sealed[:-32]
         same = (
-            hmac.compare_digest(mark, self._mac(b"wrap", day.encode(), ORIGIN.encode(), key)),
-            hmac.compare_digest(commitment, self._mac(b"commit", key)),
-            hmac.compare_digest(sealed[-32:], self._mac(b"sealed", key, content)),
+            hmac.compare_digest(mark, self._mac(b"wrap", stored.day.encode(), ORIGIN.encode(), key)),
+            hmac.compare_digest(stored.commitment, self._mac(b"commit", key)),
+            hmac.compare_digest(stored.sealed[-32:], self._mac(b"sealed", key, content)),
         )
         if not all(same):
-            raise SealBroken(f"payload of entry {seq}")
+            raise SealBroken(f"payload of entry {stored.seq}")
         return content
 
     def token(self, uid: str) -> bytes:
@@ -149,6 +150,13 @@ def bare_sqlite(path: Path) -> Store:
     store = Store(f"sqlite:///{path}")
     Base.metadata.create_all(store.engine)
     return store
+
+
+def check(store: Store, *, keys: bool = True, known: Sequence[str] = (), log: str = ORIGIN) -> Report:
+    """Verify with the stand-in's keys, or without any."""
+    if not keys:
+        return verify(store, log, SIGNER.vkey, known=known)
+    return verify(store, log, SIGNER.vkey, open_payload=BOX.open, token=BOX.token, known=known)
 
 
 def run(store: Store, *statements: str, **values: object) -> None:

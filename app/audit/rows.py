@@ -107,7 +107,7 @@ def insert_batch(session: Session, log: str, batch: Sequence[Row], placed: Seque
     """Insert entries, payloads and touch tokens, each kind in one statement."""
     connection = session.connection()
     both = list(zip(batch, placed, strict=True))
-    stored = cast("Callable[[datetime], object]", _ENTRIES.c.at.type.bind_processor(connection.dialect))
+    stored = cast("Callable[[datetime], object]", _ENTRIES.c.at.type.dialect_impl(connection.dialect).bind_processor(connection.dialect))
     _put(connection, _ENTRIES, [(log, at.seq, at.leaf, at.body, stored(row.at), *_copied(row.draft)) for row, at in both])
     sealed = [(at.seq, row.payload) for row, at in both if row.payload is not None]
     _put(connection, _PAYLOADS, [(log, seq, box.day, box.wrapped, box.sealed) for seq, box in sealed])

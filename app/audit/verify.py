@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 
 from app.audit.chain import GENESIS
 from app.audit.content import Content, unpack, visit_commitment
@@ -24,7 +25,7 @@ from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint, sp
 from app.audit.report import Report
 from app.audit.streams import Beside, RawCheckpoint, RawEntry, RawHead, RawPayload, RawTouch, Streams, snapshot
 from app.audit.tree import Frontier
-from app.kernel.errors import BadInput, GarduError, N_, NotThere, Unavailable
+from app.kernel.errors import N_, BadInput, GarduError, NotThere, Unavailable
 from app.store.engine import Store
 
 # More would not say more; the walk stops here.
@@ -204,8 +205,8 @@ class _Walk:
 
     def _copied(self, row: RawEntry, members: Entry) -> None:
         self._at = members["at"].replace("T", " ").removesuffix("Z")
-        told: dict[str, object] = {name: members[name] for name in _COPIES}
-        told["at"] = self._at
+        all_members = cast("dict[str, object]", members)
+        told = {name: all_members[name] for name in _COPIES} | {"at": self._at}
         for name, value in told.items():
             if getattr(row, name) != value:
                 self._find(self._seq, N_("Entri %(seq)s: kolom %(kolom)s tidak sama dengan isi entri."), kolom=name)
@@ -237,12 +238,13 @@ class _Walk:
     def _opened(self, open_payload: OpenPayload, stored: StoredPayload, members: Entry) -> Content | None:
         try:
             content = unpack(open_payload(stored))
+            borne_out = _bears_out(content, members)
         except Unavailable:
             raise
         except (GarduError, ValueError):
             self._find(stored.seq, N_("Entri %(seq)s: muatan tidak dapat dibuka dengan kuncinya (day, wrapped, atau komitmen berubah)."))
             return None
-        if not _bears_out(content, members):
+        if not borne_out:
             self._find(stored.seq, N_("Entri %(seq)s: isi muatan tidak cocok dengan subjek atau kunjungan di entri."))
             return None
         return content
@@ -306,9 +308,9 @@ class _Walk:
             if mark.size > self._seq:
                 message = N_("Jejak terpotong mulai entri %(seq)s: checkpoint dari luar menyebut %(ukuran)s entri.")
                 self._find(self._seq, message, ukuran=mark.size)
-        for table, number in self._streams.strangers():
-            seq = number if isinstance(number, int) else None
-            self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=table)
+        for stranger in self._streams.strangers():
+            seq = stranger.number if isinstance(stranger.number, int) else None
+            self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=stranger.table)
 
     def _short(self, head: RawHead) -> None:
         if isinstance(head.size, int) and head.size > self._seq:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def main() -> None:
 
     Exit codes: 0 good, 1 looked and found something wrong, 2 could not do or could not check.
     """
+    # Whatever a command writes (database, reports, proofs) is its owner's alone.
+    os.umask(0o077)
 
 
 for room in (demo, install, serve, people, roll, audit, policy, doctor):

@@ -124,18 +124,22 @@ def _synth(group: click.Group) -> None:
     def synth() -> None:
         """Synthetic data: plausible, deterministic, nobody's."""
 
-    @synth.command("dp4")
+    @command(synth, "dp4")
     @click.option("--region", required=True, help="A kab/kota, e.g. 51.71.")
     @click.option("--voters", type=click.IntRange(1, 10_000_000), default=5000, show_default=True)
     @click.option("--seed", type=int, default=1, show_default=True)
     @click.option("--clean", is_flag=True, help="Leave out the planted faults and duplicates.")
-    def make(region: str, voters: int, seed: int, clean: bool) -> None:
-        """Write a DP4 file of synthetic voters to stdout."""
+    @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of stdout.")
+    def make(shell: Shell, region: str, voters: int, seed: int, clean: bool, out: Path | None) -> None:
+        """Write a DP4 file of synthetic voters to stdout; the same arguments give the same bytes."""
+        code = parse_region(region)
         try:
-            code = parse_region(region)
-            kabs_of(Places(), code)
-            write_csv(sys.stdout, code, voters, seed, clean=clean)
-        except BadInput as error:
-            raise click.UsageError(error.detail) from None
+            if out is None:
+                rows = write_csv(sys.stdout, code, voters, seed, clean=clean)
+            else:
+                with out.open("w", encoding="utf-8", newline="") as file:
+                    rows = write_csv(file, code, voters, seed, clean=clean)
         except BrokenPipeError:
             sys.stderr.close()  # whoever read us has enough
+            return
+        shell.result(region=code, rows=rows, seed=seed, out=str(out) if out else None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Table, any_, bindparam, insert
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,3 +43,10 @@ def _copy(table: Table) -> tuple[bytes, list[str]]:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     types = [column.type.compile(dialect).partition("(")[0].lower() for column in table.columns]
     return f"COPY {table.name} ({', '.join(table.columns.keys())}) FROM STDIN (FORMAT BINARY)".encode("ascii"), types
+
+
+def among(session: Session, column: InstrumentedAttribute[bytes], values: Collection[bytes]) -> ColumnElement[bool]:
+    """Return the condition that *column* is one of *values*: one array on PostgreSQL, which neither side takes apart mark by mark."""
+    if session.get_bind().dialect.name == "sqlite":
+        return column.in_(values)
+    return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(LargeBinary), unique=True))

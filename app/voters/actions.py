@@ -14,7 +14,7 @@ from app.kernel.actor import Actor, Ask
 from app.kernel.errors import N_, BadInput, NotThere
 from app.kernel.fields import CELL_COUNT, Basis, Element, Purpose, RowStatus
 from app.kernel.ids import decode_uid
-from app.kernel.regions import NATION, kab_of
+from app.kernel.regions import NATION, kab_of, parse_region
 from app.touch import Disclosure, Guard, Listing, SearchKey
 from app.vault.blind import Blind
 from app.vault.house import KeyHouse
@@ -53,11 +53,11 @@ def parse_public_id(text: str) -> tuple[str, str]:
     kab, _, uid = text.partition("-")
     try:
         decode_uid(uid)
-    except ValueError:
-        raise NotThere("not a voter's address") from None
-    if kab_of(kab) != kab:
-        raise NotThere("not a voter's address")
-    return kab, uid
+        if parse_region(kab) == kab_of(kab) == kab:
+            return kab, uid
+    except (BadInput, ValueError):
+        pass
+    raise NotThere("not a voter's address")
 
 
 def stands(guard: Guard, kab: str, now: datetime) -> Standing:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +31,7 @@ from app.kernel.fields import Basis, Purpose
 from app.kernel.ids import new_uid
 from app.kernel.regions import NATION
 from app.places import Places
-from app.store.bulk import put
+from app.store.bulk import among, put
 from app.touch import Guard, Receipt
 from app.vault.blind import FileDigest
 from app.vault.seal import SealedBlob, SealedRow
@@ -182,11 +182,13 @@ class Intake:
         """Return the uids that the NIK index names for *tokens*, and the rows of the roll among them."""
         with self.guard.store.reading() as session:
             # The index first: a row that comes in between the two looks is then one we do not know yet.
-            known = frozenset(self._claims(session, tokens))
-            return known, rows_by_nik(session, self.election, tokens) if known else []
+            claims = self._claims(session, tokens)
+            return frozenset(claims), rows_by_nik(session, self.election, set(claims.values()))
 
-    def _claims(self, session: Session, tokens: Collection[bytes]) -> Iterable[str]:
-        return session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == self.election))
+    def _claims(self, session: Session, tokens: Collection[bytes]) -> dict[str, bytes]:
+        """Return the uids that the NIK index names for *tokens*, each with its token."""
+        query = select(NikIndex.uid, NikIndex.b_nik).where(among(session, NikIndex.b_nik, tokens), NikIndex.election == self.election)
+        return {uid: token for uid, token in session.execute(query)}
 
     def _taken(self, ready: Sequence[Ready], candidates: Sequence[SealedRow], ask: Ask, now: datetime) -> set[str]:
         """Return the NIKs of this batch that the roll already has, in any kab/kota."""

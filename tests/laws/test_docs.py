@@ -178,7 +178,7 @@ def calls(line: str) -> Iterator[list[str]]:
         assert not line.startswith("gardu"), line
         return
     for at, token in enumerate(tokens[:-1]):
-        if PurePath(token).name == "gardu" and tokens[at + 1] in main.commands:
+        if PurePath(token).name == "gardu" and re.fullmatch(r"[a-z][a-z-]*;?", tokens[at + 1]):
             ends = (end for end in range(at, len(tokens)) if re.match(r"\d?[<>|;&]|\)", tokens[end]))
             yield [token.rstrip(";)") for token in tokens[at + 1 : next(ends, len(tokens))]]
 
