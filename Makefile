@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -43,7 +44,11 @@ format: $(READY) ## let ruff format and sort
 shot: $(READY) browser ## screenshots of every page, light and dark, phone and desktop, id and en, into docs/shots/
 	$(BIN)/python tests/shots.py $(ARGS)
 
-bench: $(READY) ## what we measure, as ratios in one run, into bench/results/latest.json
+$(BENCH_READY): $(READY) requirements/bench.lock
+	$(BIN)/pip install -q --require-hashes -r requirements/bench.lock
+	@touch $@
+
+bench: $(BENCH_READY) ## what we measure, as ratios in one run, into bench/results/latest.json
 	$(BIN)/python -m bench $(ARGS)
 
 strings: $(READY) ## collect new sentences into the English catalog; then fill in what is empty there

@@ -1,7 +1,7 @@
 """One frozen typed object; refuses to start incomplete or unsafe.
 
 Order: the data directory's ``config.toml``, overridden by ``GARDU_*`` environment variables. There are no secrets in it:
-the passphrase comes by prompt, file descriptor or systemd credential (``app.cli.secrets``).
+the passphrase comes by prompt, file descriptor or systemd credential (``app.factory.passphrase``).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Settings:
             database=database,
             owner_database=_database(str(given.get("owner_database") or database), data),
             public_origin=str(given["public_origin"]).rstrip("/"),
-            policies=Path(str(given["policies"])) if given.get("policies") else shipped("policies"),
+            policies=data / str(given["policies"]) if given.get("policies") else shipped("policies"),
             workers=_whole(given, "workers", 2),
             threads=_whole(given, "threads", 8),
             demo=_truth(given, "demo"),

@@ -26,7 +26,7 @@ from app.audit.entry import Members, draft_for, rows_root, subjects_root
 from app.audit.trail import Receipt, Trail
 from app.kernel.actor import Actor, Ask
 from app.kernel.errors import BadInput, KeysDown, NotThere, SealBroken, StepUpNeeded
-from app.kernel.fields import ELEMENTS, Action, Element, Outcome, View
+from app.kernel.fields import ELEMENTS, Action, Basis, Element, Outcome, Purpose, View
 from app.kernel.payload import SealedPayload
 from app.kernel.regions import is_within, kab_of, parse_region
 from app.policy.decide import Act, Denied, Grant, Policies
@@ -41,7 +41,7 @@ from app.vault.unseal import open_row
 
 __all__ = [
     "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
-    "absent", "admit", "duplicates", "reveal", "reveal_many", "search",
+    "absent", "admit", "duplicates", "refuse", "reveal", "reveal_many", "search",
 ]  # fmt: skip
 
 # The rule named in an entry when the engine itself failed; such a decision is always a refusal.
@@ -171,6 +171,19 @@ def search(
         raise
     _record_broken(guard, actor, grant, Action.VOTER_SEARCH, broken)
     return _list(guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=len(candidates), broken=broken)
+
+
+def refuse(guard: Guard, actor: Actor, action: Action, purpose: Purpose, basis: Basis, region: str, rule: str, now: datetime) -> NoReturn:
+    """Record that nothing was opened, for a reason that stands before any policy (*rule*), and raise NotThere.
+
+    For a voter who is not there, and for a region without a stage: like a refusal, it is durable before the caller hears of it.
+    """
+    draft = draft_for(
+        actor, action, Outcome.FAILED, now,
+        purpose=purpose.value, basis=basis.value, scope=region, rule=(rule,), policy=guard.policies.hash,
+    )  # fmt: skip
+    guard.trail.append(draft)
+    raise NotThere(rule)
 
 
 def duplicates(guard: Guard, actor: Actor, ask: Ask, pairs: Iterable[tuple[str, SealedRow]], *, now: datetime) -> frozenset[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, text, update
+from sqlalchemy import Table, bindparam, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -18,9 +18,7 @@ from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailHead,
 from app.audit.tree import Frontier
 from app.kernel.errors import GarduError, TrailDown
 from app.kernel.payload import SealedPayload
-
-if TYPE_CHECKING:
-    import psycopg
+from app.store.bulk import put
 
 # Stands in a head row that has no entry yet.
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,10 +38,6 @@ _MOVE_HEAD = (
 )
 _SIGNED = insert(_CHECKPOINTS)
 _DURABLE = text("SET LOCAL synchronous_commit = on")
-# A table's INSERT with one mark per column (SQLite), and its COPY (PostgreSQL; needs no more than the right to INSERT).
-_FILLED = (_ENTRIES, _PAYLOADS, _TOUCHES)
-_INSERT = {table: str(insert(table).compile(dialect=sqlite.dialect())) for table in _FILLED}
-_COPY = {table: f"COPY {table.name} ({', '.join(table.columns.keys())}) FROM STDIN".encode("ascii") for table in _FILLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +102,16 @@ def insert_batch(session: Session, log: str, batch: Sequence[Row], placed: Seque
     connection = session.connection()
     both = list(zip(batch, placed, strict=True))
     stored = cast("Callable[[datetime], object]", _ENTRIES.c.at.type.dialect_impl(connection.dialect).bind_processor(connection.dialect))
-    _put(connection, _ENTRIES, [(log, at.seq, at.leaf, at.body, stored(row.at), *_copied(row.draft)) for row, at in both])
+    put(connection, _ENTRIES, [(log, at.seq, at.leaf, at.body, stored(row.at), *_copied(row.draft)) for row, at in both])
     sealed = [(at.seq, row.payload) for row, at in both if row.payload is not None]
-    _put(connection, _PAYLOADS, [(log, seq, box.day, box.wrapped, box.sealed) for seq, box in sealed])
-    _put(connection, _TOUCHES, [(log, token, seq) for seq, box in sealed for token in frozenset(box.tokens)])
+    put(connection, _PAYLOADS, [(log, seq, box.day, box.wrapped, box.sealed) for seq, box in sealed])
+    put(connection, _TOUCHES, [(log, token, seq) for seq, box in sealed for token in frozenset(box.tokens)])
 
 
 def _copied(draft: Draft) -> tuple[str | None, ...]:
     """Return the query columns from ``actor`` on, as plain strings."""
     words = (draft.actor, draft.office, draft.action, draft.outcome, draft.scope, draft.purpose, draft.request)
     return tuple(None if word is None else str(word) for word in words)
-
-
-def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -> None:
-    """Insert *rows*, each with every column in the table's order, by the driver's quickest way (measured: half the time of Core's)."""
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_INSERT[table], rows)
-        return
-    cursor = cast("psycopg.Cursor[object]", connection.connection.cursor())
-    with cursor, cursor.copy(_COPY[table]) as copy:
-        for row in rows:
-            copy.write_row(row)
 
 
 def advance(session: Session, head: Head, checkpoint: str, at: datetime) -> None:

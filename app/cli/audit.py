@@ -9,7 +9,7 @@ import click
 
 from app.audit.entry import draft_for
 from app.audit.export import export
-from app.audit.proof import tlog_proof
+from app.audit.proof import MAGIC, tlog_proof
 from app.audit.verify import StoredPayload, verify
 from app.cli.shell import FOUND, Shell, command, host_actor
 from app.custody.storecheck import check_store
@@ -37,7 +37,10 @@ def _verify(audit: click.Group) -> None:
     @command(audit, "verify")
     @click.option("--store", "with_store", is_flag=True, help="Also compare every sealed row with the entry that wrote it.")
     @click.option(
-        "--known", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A signed checkpoint kept elsewhere."
+        "--known",
+        multiple=True,
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="A signed checkpoint kept elsewhere, or a receipt or export that ends in one.",
     )
     def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...]) -> None:
         """Check chain, tree, checkpoints, payloads and touch index (exit 0 good, 1 tampered, 2 could not check)."""
@@ -66,7 +69,7 @@ def _findings(shell: Shell, house: House, with_store: bool, known: tuple[Path, .
     with shell.progress("log") as advance:
         report = verify(
             house.store, guard.log, guard.trail.vkey, open_payload=open_payload, token=guard.payloads.token, progress=advance,
-            known=[file.read_text("utf-8", errors="replace") for file in known],
+            known=[_note(file) for file in known],
         )  # fmt: skip
     found = [(finding.seq, finding.what) for finding in report.findings]
     if with_store:
@@ -74,9 +77,19 @@ def _findings(shell: Shell, house: House, with_store: bool, known: tuple[Path, .
             found += [(finding.seq, finding.what) for finding in check_store(guard, advance)]
     shell.say(f"{report.size} entries of {guard.log}: {'good' if not found else 'TAMPERED'}{' (log and store)' if with_store else ''}")
     shell.result(
-        ok=not found, log=guard.log, size=report.size, store=with_store, findings=[{"seq": seq, "what": what} for seq, what in found[:SHOWN]]
+        ok=not found,
+        log=guard.log,
+        size=report.size,
+        store=with_store,
+        findings=[{"seq": seq, "what": what} for seq, what in found[:SHOWN]],
     )
     return found
+
+
+def _note(file: Path) -> str:
+    """Return the signed checkpoint in a file: a bare note, or the one at the end of a receipt or an export."""
+    text = file.read_text("utf-8", errors="replace")
+    return text.split("\n\n", 1)[-1] if text.startswith((MAGIC, "{")) else text
 
 
 def _export(audit: click.Group) -> None:
@@ -90,7 +103,9 @@ def _export(audit: click.Group) -> None:
                 end = export(house.store, house.guard.log, out)
             except OSError as error:
                 raise Unavailable(f"{out} cannot be written: {error.strerror}") from None
-        shell.say(f"{end.size} entries in {out}. Check it anywhere: gardu verifier > verify.py; python verify.py export {out.name} --key KEY")
+        shell.say(
+            f"{end.size} entries in {out}. Check it anywhere: gardu verifier > verify.py; python verify.py export {out.name} --key KEY"
+        )
         shell.say(f"KEY is {house.guard.trail.vkey}")
         shell.result(out=str(out), size=end.size, seq=intent.seq, vkey=house.guard.trail.vkey)
 
@@ -109,5 +124,3 @@ def _prove(audit: click.Group) -> None:
         elif not shell.as_json:
             click.echo(text, nl=False)
         shell.result(seq=seq, out=str(out) if out else None, proof=None if out else text)
-
-

@@ -134,7 +134,10 @@ def _first_key(settings: Settings, provider: KeyProvider, now: datetime) -> None
         trail = Trail(store, settings.origin, signer)
         with store.writing() as session:
             add_key(session, "log", NATION, 1, wrapped, now)
-            trail.append_within(session, draft_for(host_actor(), Action.KEY_CREATE, Outcome.DONE, now, scope=NATION))
+            trail.append_within(
+                session,
+                draft_for(host_actor(), Action.KEY_CREATE, Outcome.DONE, now, scope=NATION, detail=custody_keys.key_detail("log", wrapped)),
+            )
         trail.close()
     finally:
         store.dispose()

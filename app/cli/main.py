@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import UTC
 from pathlib import Path
@@ -35,11 +36,13 @@ def totp(shell: Shell, secret: str) -> None:
     try:
         code = pyotp.TOTP(secret.replace(" ", "")).at(SystemClock().now().astimezone(UTC))
     except ValueError:
-        raise click.UsageError("SECRET is not base32") from None
+        raise click.UsageError("SECRET is not base32 of at least 112 bits (RFC 4226 section 4)") from None
     click.echo(code) if not shell.as_json else shell.result(code=code)
 
 
 @command(main, "verifier")
 def verifier(shell: Shell) -> None:
     """Print the offline verifier: one file to check receipts and exports with. `gardu verifier > verify.py`"""
-    click.echo((Path(__file__).parent.parent / "verifier.py").read_text("utf-8"), nl=False)
+    text = (Path(__file__).parent.parent / "verifier.py").read_text("utf-8")
+    click.echo(text, nl=False)
+    shell.result(lines=text.count("\n"), sha256=hashlib.sha256(text.encode()).hexdigest())

@@ -95,6 +95,11 @@ def command(group: click.Group, *args: Any, **kwargs: Any) -> Callable[[Callable
                 shell.say(f"gardu: {error.detail or error.public}")
                 shell.result(error=error.code, detail=error.detail)
                 sys.exit(COULD_NOT)
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                shell.say(f"gardu: {where}{error.strerror or type(error).__name__}")
+                shell.result(error="io", detail=f"{where}{error.strerror}")
+                sys.exit(COULD_NOT)
 
         made: click.Command = group.command(*args, **kwargs)(run)
         made.params += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -43,9 +44,16 @@ def ensure(
         try:
             with guard.store.writing() as session:
                 add_key(session, purpose, scope, 1, wrapped, now)
-                guard.trail.append_within(session, draft_for(actor, Action.KEY_CREATE, Outcome.DONE, now, scope=scope, sop=None))
+                guard.trail.append_within(
+                    session, draft_for(actor, Action.KEY_CREATE, Outcome.DONE, now, scope=scope, detail=key_detail(purpose, wrapped))
+                )
         except IntegrityError:
             continue
         made.append(purpose)
     guard.keys.forget()
     return made
+
+
+def key_detail(purpose: str, wrapped: bytes) -> tuple[str, bytes]:
+    """Return the detail of an entry about a key: its purpose as the type, and the SHA-256 of its wrapped bytes."""
+    return f"key-{purpose}", hashlib.sha256(wrapped).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Select, func, select
@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from app import touch
 from app.kernel.actor import Actor, Ask
 from app.kernel.errors import N_, BadInput, NotThere
-from app.kernel.fields import CELL_COUNT, Basis, Element, Purpose, RowStatus
+from app.kernel.fields import CELL_COUNT, Action, Basis, Element, Purpose, RowStatus
 from app.kernel.ids import decode_uid
 from app.kernel.regions import NATION, kab_of, parse_region
 from app.touch import Disclosure, Guard, Listing, SearchKey
@@ -24,6 +24,8 @@ from app.voters.tables import NikIndex, Voter, VoterKey
 
 # What a list shows of each voter: enough to recognise a person, no identity number.
 LISTED = (Element.NAMA, Element.JENIS_KELAMIN, Element.ALAMAT, Element.RT, Element.RW)
+# What an entry names as the reason when nothing could be decided.
+NO_STAGE, NO_VOTER = "tahapan-belum-ditetapkan", "tidak-ditemukan"
 # A page of a list; more would be a bulk read by another name.
 MOST_PER_PAGE = 100
 _CELLS = [getattr(Voter, f"c{number:02d}") for number in range(CELL_COUNT)]
@@ -60,18 +62,18 @@ def parse_public_id(text: str) -> tuple[str, str]:
     raise NotThere("not a voter's address")
 
 
-def stands(guard: Guard, kab: str, now: datetime) -> Standing:
-    """Return where the election stands in *kab*. Raises NotThere when no stage was ever set there."""
+def stands(guard: Guard, actor: Actor, task: Task, action: Action, now: datetime) -> Standing:
+    """Return where the election stands in the task's kab. Raises NotThere (recorded) when no stage was ever set there."""
     with guard.store.reading() as session:
-        present = standing(session, kab, now)
+        present = standing(session, task.kab, now)
     if present is None:
-        raise NotThere(f"no stage set for {kab}: gardu election set")
+        touch.refuse(guard, actor, action, task.purpose, task.basis, task.kab, NO_STAGE, now)
     return present
 
 
 def read_voter(guard: Guard, actor: Actor, task: Task, uid: str, now: datetime) -> tuple[Disclosure, Standing]:
     """Load one row sealed and reveal it. Raises NotThere (absent, elsewhere or refused), SealBroken, TrailDown."""
-    present = stands(guard, task.kab, now)
+    present = stands(guard, actor, task, Action.VOTER_REVEAL, now)
     with guard.store.reading() as session:
         row = _first(session, _rows().where(Voter.kab == task.kab, Voter.uid == uid, Voter.election == present.election))
     if row is None:
@@ -83,7 +85,7 @@ def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime)
     """Search one NIK (16 digits) in the kab asked. Raises BadInput, NotThere (may not search), TrailDown."""
     if not (len(nik) == 16 and nik.isascii() and nik.isdigit()):
         raise BadInput("nik is not 16 digits", field="nik", public=N_("NIK terdiri dari 16 angka. Periksa kembali ketikannya."))
-    present = stands(guard, task.kab, now)
+    present = stands(guard, actor, task, Action.VOTER_SEARCH, now)
 
     def query() -> Select[tuple[object, ...]]:
         token = blind_of(guard.keys, task.kab).b_nik(nik, present.election)
@@ -100,7 +102,7 @@ def find_by_name(guard: Guard, actor: Actor, task: Task, name: str, birth_date: 
     """Search name and birth date (ISO) in the kab asked. Raises BadInput, NotThere (may not search), TrailDown."""
     if not name.strip() or len(name) > 200:
         raise BadInput("name is empty or too long", field="name", public=N_("Isi nama lengkap pemilih."))
-    present = stands(guard, task.kab, now)
+    present = stands(guard, actor, task, Action.VOTER_SEARCH, now)
 
     def query() -> Select[tuple[object, ...]]:
         return _rows().where(Voter.b_nd == blind_of(guard.keys, task.kab).b_nd(name, birth_date))
@@ -111,9 +113,9 @@ def find_by_name(guard: Guard, actor: Actor, task: Task, name: str, birth_date: 
 
 def browse(guard: Guard, actor: Actor, task: Task, place: Place, now: datetime) -> tuple[Listing, str | None]:
     """List the voters of one desa and TPS; return the page and where the next one starts (None at the end)."""
-    if kab_of(place.desa) != task.kab or place.desa.count(".") != 3:
-        raise NotThere("desa outside the kab asked")
-    present = stands(guard, task.kab, now)
+    # The desa decides, whatever kab the form says: a desa elsewhere is refused by the policies, and recorded.
+    task = replace(task, kab=kab_of(place.desa) or task.kab)
+    present = stands(guard, actor, task, Action.VOTER_REVEAL, now)
     query = (
         _rows()
         .where(Voter.kab == task.kab, Voter.election == present.election, Voter.desa == place.desa, Voter.tps == place.tps)

@@ -188,7 +188,7 @@ class Intake:
     def _claims(self, session: Session, tokens: Collection[bytes]) -> dict[str, bytes]:
         """Return the uids that the NIK index names for *tokens*, each with its token."""
         query = select(NikIndex.uid, NikIndex.b_nik).where(among(session, NikIndex.b_nik, tokens), NikIndex.election == self.election)
-        return {uid: token for uid, token in session.execute(query)}
+        return {row.uid: row.b_nik for row in session.execute(query)}
 
     def _taken(self, ready: Sequence[Ready], candidates: Sequence[SealedRow], ask: Ask, now: datetime) -> set[str]:
         """Return the NIKs of this batch that the roll already has, in any kab/kota."""

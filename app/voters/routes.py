@@ -87,18 +87,19 @@ def nav(actor: Actor) -> list[tuple[str, str]]:
 
 @blueprint.get("/voters")
 @gate.roles(*READERS)
-def search_page() -> str | Response:
-    """Choose the task, then the way to search."""
+def search_page() -> str:
+    """Offer the tasks of the role, then the ways to search."""
+    return _search_form(_roll(), gate.current_actor())
+
+
+@blueprint.post("/voters")
+@gate.roles(*READERS)
+def choose() -> Response:
+    """Choose the task of this visit."""
     actor, roll = gate.current_actor(), _roll()
-    tasks = _tasks(roll, actor)
-    chosen = request.args.get("purpose")
-    if chosen is not None:
-        if chosen:
-            gate.choose_task(_purpose(chosen, tasks))
-        return redirect(
-            "/voters" if "region" not in request.args else f"/voters?region={_region(roll, actor, request.args['region'])}", 303
-        )
-    return _search_form(roll, actor)
+    gate.choose_task(_purpose(request.form.get("purpose", ""), _tasks(roll, actor)))
+    region = request.form.get("region")
+    return redirect(f"/voters?region={_region(roll, actor, region)}" if region else "/voters", 303)
 
 
 @blueprint.post("/voters/search")

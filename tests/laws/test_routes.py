@@ -40,6 +40,7 @@ ROUTES = (
     ("identity.step_up_check", "/step-up", "POST", "full", EVERY),
     ("identity.totp_check", "/login/totp", "POST", "half", EVERY),
     ("identity.totp_form", "/login/totp", "GET", "half", EVERY),
+    ("voters.choose", "/voters", "POST", "full", READERS),
     ("voters.search", "/voters/search", "POST", "full", READERS),
     ("voters.search_page", "/voters", "GET", "full", READERS),
     ("voters.voter", "/voters/<public_id>", "GET", "full", READERS),
