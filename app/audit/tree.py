@@ -126,12 +126,16 @@ def consistency_proof(old: int, new: int, subtree: Subtree) -> list[bytes]:
     return path[::-1]
 
 
+def _whole(*hashes: bytes) -> bool:
+    return all(len(one) == HASH_SIZE for one in hashes)
+
+
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
     """Check that *leaf* stands at *index* of the tree of *size* with *root* (RFC 9162 section 2.1.3.2).
 
     Raises BadInput when it does not.
     """
-    if not 0 <= index < size or len(proof) > MAX_PROOF:
+    if not 0 <= index < size or len(proof) > MAX_PROOF or not _whole(leaf, root, *proof):
         raise BadInput(f"inclusion proof: leaf {index} of {size} with {len(proof)} hashes is not a proof", field="proof")
     position, last, node = index, size - 1, leaf
     for sibling in proof:
@@ -154,6 +158,8 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     Raises BadInput when it does not, and for old = 0 < new, where a proof shows nothing: whoever accepts the empty tree as a start
     must say so itself, after comparing the root with EMPTY_ROOT.
     """
+    if not _whole(old_root, new_root, *proof[:MAX_PROOF]):
+        raise BadInput("consistency proof: a hash has not 32 bytes", field="proof")
     if old == new:
         if proof or old_root != new_root or (old == 0 and old_root != EMPTY_ROOT):
             raise BadInput("consistency proof: one size, but not one tree", field="proof")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from app.custody.storecheck import check_store
 from app.factory import House
 from app.kernel.errors import TrailDown, Unavailable
 from app.kernel.fields import Action, Outcome
+from app.web.i18n import translator
 
 # Findings shown; the first is what matters, the rest says how far it goes.
 SHOWN = 20
@@ -42,10 +44,11 @@ def _verify(audit: click.Group) -> None:
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="A signed checkpoint kept elsewhere, or a receipt or export that ends in one.",
     )
-    def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...]) -> None:
+    @click.option("--lang", type=click.Choice(["id", "en"]), default="id", show_default=True, help="Language of the findings.")
+    def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...], lang: str) -> None:
         """Check chain, tree, checkpoints, payloads and touch index (exit 0 good, 1 tampered, 2 could not check)."""
         with shell.house() as house:
-            found = _findings(shell, house, with_store, known)
+            found = _findings(shell, house, with_store, known, translator(lang))
             outcome = Outcome.FAILED if found else Outcome.DONE
             try:
                 house.guard.trail.append(draft_for(host_actor(), Action.TRAIL_VERIFY, outcome, house.clock.now()))
@@ -60,7 +63,9 @@ def _verify(audit: click.Group) -> None:
             sys.exit(FOUND)
 
 
-def _findings(shell: Shell, house: House, with_store: bool, known: tuple[Path, ...]) -> list[tuple[int | None, str]]:
+def _findings(
+    shell: Shell, house: House, with_store: bool, known: tuple[Path, ...], words: Callable[[str], str]
+) -> list[tuple[int | None, str]]:
     guard = house.guard
 
     def open_payload(box: StoredPayload) -> bytes:
@@ -71,7 +76,7 @@ def _findings(shell: Shell, house: House, with_store: bool, known: tuple[Path, .
             house.store, guard.log, guard.trail.vkey, open_payload=open_payload, token=guard.payloads.token, progress=advance,
             known=[_note(file) for file in known],
         )  # fmt: skip
-    found = [(finding.seq, finding.what) for finding in report.findings]
+    found = [(finding.seq, words(finding.message) % finding.params) for finding in report.findings]
     if with_store:
         with shell.progress("store") as advance:
             found += [(finding.seq, finding.what) for finding in check_store(guard, advance)]

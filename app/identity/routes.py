@@ -269,13 +269,15 @@ def _number(name: str) -> int | None:
 def _activity_row(stored: StoredEntry) -> dict[str, object]:
     members, purposes = stored.members, labels.PURPOSES
     scope, subjects = members["scope"], members["subjects"]
+    action, outcome = labels.ACTIONS[members["action"]], labels.OUTCOMES[members["outcome"]]
+    purpose_label = purposes[members["purpose"]] if members["purpose"] else None
     return {
         "seq": stored.seq,
         "at": moment(members["at"]),
-        "action_label": _(labels.ACTIONS[members["action"]]),
+        "action_label": _(action),
         "outcome": members["outcome"],
-        "outcome_label": _(labels.OUTCOMES[members["outcome"]]),
-        "purpose_label": _(purposes[members["purpose"]]) if members["purpose"] else None,
+        "outcome_label": _(outcome),
+        "purpose_label": _(purpose_label) if purpose_label else None,
         "scope_name": (gate.identity().places.name(scope) or scope) if scope else None,
         "count": subjects["count"] if subjects else None,
         "receipt_url": f"/me/activity/{stored.seq}/receipt",
