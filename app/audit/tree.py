@@ -158,13 +158,11 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     Raises BadInput when it does not, and for old = 0 < new, where a proof shows nothing: whoever accepts the empty tree as a start
     must say so itself, after comparing the root with EMPTY_ROOT.
     """
-    if not _whole(old_root, new_root, *proof[:MAX_PROOF]):
-        raise BadInput("consistency proof: a hash has not 32 bytes", field="proof")
     if old == new:
         if proof or old_root != new_root or (old == 0 and old_root != EMPTY_ROOT):
             raise BadInput("consistency proof: one size, but not one tree", field="proof")
         return
-    if not 0 < old < new or not proof or len(proof) > MAX_PROOF:
+    if not 0 < old < new or not proof or len(proof) > MAX_PROOF or not _whole(old_root, new_root, *proof):
         raise BadInput(f"consistency proof: from {old} to {new} with {len(proof)} hashes is not a proof", field="proof")
     path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
     position, last = old - 1, new - 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import click
 from app.audit.entry import draft_for
 from app.cli.shell import Shell, command, host_actor
 from app.custody import keys as custody_keys
-from app.kernel.errors import BadInput
-from app.kernel.fields import Action, Outcome, Stage
+from app.factory import House
+from app.kernel.errors import BadInput, Conflict, SealBroken
+from app.kernel.fields import Action, Outcome, Purpose, Stage
 from app.kernel.regions import is_within, parse_region
 from app.places import Places
 from app.voters import dp4, elections
@@ -91,12 +93,27 @@ def _intake(group: click.Group) -> None:
             intake.prepare()
             rows = max(file.stat().st_size // custody_keys.ROW_BYTES, 1000)
             custody_keys.ensure(house.guard, intake.actor, kab, custody_keys.LOCAL, house.clock.now(), expected_rows=rows)
-            done = intake.load(file, mapping, advance)
+            with _recorded(house, intake):
+                done = intake.load(file, mapping, advance)
             write_report(shell, done, intake.findings(done.uid), report, lang)
         shell.result(
             load=done.uid, rows_read=done.rows_read, rows_sealed=done.rows_sealed, rows_quarantined=done.rows_quarantined,
             warnings=done.warnings, seq=done.seq, resumed=done.resumed,
         )  # fmt: skip
+
+
+@contextmanager
+def _recorded(house: House, intake: dp4.Intake) -> Iterator[None]:
+    """Record an intake that stopped: a file that is no DP4, was loaded before, or broke off. Batches stored before stay, each with its entry."""
+    try:
+        yield
+    except (BadInput, Conflict, SealBroken) as error:
+        draft = draft_for(
+            intake.actor, Action.VOTER_IMPORT, Outcome.FAILED, house.clock.now(),
+            scope=intake.kab, purpose=Purpose.PEMUATAN.value, rule=(error.code,), policy=house.guard.policies.hash,
+        )  # fmt: skip
+        house.guard.trail.append(draft)
+        raise
 
 
 def write_report(shell: Shell, done: dp4.Done, findings: Iterable[tuple[int, list[Finding]]], file: Path | None, lang: str) -> None:

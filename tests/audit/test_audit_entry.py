@@ -17,12 +17,38 @@ from app.audit.members import SHAPES
 from app.audit.tree import root_of
 from app.kernel.errors import BadInput
 from app.kernel.fields import ELEMENTS, Action, Basis, Outcome, Purpose, Role, Stage, View
-from tests.trail_kit import ACTOR, BOX, NOON, ORIGIN, draft, touch
+from tests.trail_kit import ACTOR, NOON, ORIGIN, draft, touch
 
-ALL_MEMBERS = {
-    "v log seq prev at actor office role session action outcome election stage purpose sop basis mandate policy rule scope fields subjects "
-    "visit assurance detail payload request"
-}
+# The list of the design, in its order.
+ALL_MEMBERS = [
+    "v",
+    "log",
+    "seq",
+    "prev",
+    "at",
+    "actor",
+    "office",
+    "role",
+    "session",
+    "action",
+    "outcome",
+    "election",
+    "stage",
+    "purpose",
+    "sop",
+    "basis",
+    "mandate",
+    "policy",
+    "rule",
+    "scope",
+    "fields",
+    "subjects",
+    "visit",
+    "assurance",
+    "detail",
+    "payload",
+    "request",
+]
 PREV = bytes(range(32))
 TAGS = st.text(st.sampled_from([chr(code) for code in range(33, 127) if chr(code) not in '"\\']), min_size=1, max_size=16)
 DIGESTS = st.binary(min_size=32, max_size=32)
@@ -34,7 +60,7 @@ def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 DRAFTS = st.builds(
     Draft,
-    at=st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)),
+    at=st.integers(0, 10**15).map(lambda micros: NOON + timedelta(microseconds=micros)),
     actor=TAGS,
     action=st.sampled_from(Action),
     outcome=st.sampled_from(Outcome),
@@ -68,7 +94,7 @@ def test_the_bytes_are_rfc_8785_of_all_members(made: Draft, seq: int, prev: byte
 
     members = json.loads(raw)
     assert raw == rfc8785.dumps(members)
-    assert set(members) == set(next(iter(ALL_MEMBERS)).split())
+    assert set(members) == set(ALL_MEMBERS)
     assert (members["seq"], members["prev"], members["log"], members["v"]) == (seq, prev.hex(), ORIGIN, 1)
     assert parse(raw) == members
 
@@ -245,8 +271,3 @@ def test_rows_root_covers_table_uid_version_and_seal() -> None:
     assert rows_root(rows) == rows_root(rows[::-1])
     assert rows_root(rows[:1]) == root_of([hashlib.sha256(b'\x00["voter","51.71-a",1,"' + b"seal a".hex().encode() + b'"]').digest()])
     assert len({rows_root([one]) for one in (*rows, *others)}) == 6
-
-
-def test_tokens_of_the_stand_in_are_as_the_vault_makes_them() -> None:
-    """The stand-in's tokens are 32 bytes and repeat."""
-    assert BOX.token("x") == BOX.token("x") and len(BOX.token("x")) == 32
