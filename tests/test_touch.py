@@ -18,9 +18,9 @@ from app.audit.entry import subjects_root
 from app.factory import House
 from app.kernel.actor import Actor, Ask
 from app.kernel.errors import GarduError, KeysDown, NotThere, SealBroken, StepUpNeeded, TrailDown
-from app.kernel.fields import ELEMENTS, Basis, Element, Purpose, Role, Stage, View
+from app.kernel.fields import ELEMENTS, Basis, Element, Purpose, Role, Stage, Unit, View
 from app.kernel.ids import new_uid
-from app.policy.visit import Visit
+from app.policy.visit import Mandate, Visit
 from app.store.keys import WrappedKeys
 from app.touch import Listing, SearchKey
 from app.vault.house import KeyHouse
@@ -418,6 +418,27 @@ def test_the_liaison_may_not_search_by_nik(roll: Roll, age: timedelta) -> None:
     with pytest.raises(NotThere):
         actions.find_by_nik(roll.house.guard, liaison, supervision(), dp4_row(1)["NIK"], roll.now)
     assert [(entry["action"], entry["outcome"]) for entry in entries(roll.house, before)] == [("voter:search", "denied")]
+
+
+def test_a_code_that_would_not_open_the_key_is_not_asked_for(roll: Roll) -> None:
+    """A mandate opens NKK after a fresh code, and NIK not at all: searching by NIK is simply not there."""
+    liaison = person(roll.house, Role.BAWASLU_KAB, unit="pengawasan", factor_at=roll.now - timedelta(hours=2))
+    mandate = Mandate(
+        uid=new_uid(), holder=liaison.uid, approver1="1" * 26, unit1=Unit.DATA, approver2="2" * 26, unit2=Unit.HUKUM, region=KAB,
+        purpose=Purpose.PENGAWASAN, stages=frozenset({Stage.DPS}), elements=frozenset({Element.NKK}), ceiling=View.UTUH,
+        start=roll.now - timedelta(days=1), until=roll.now + timedelta(days=1),
+    )  # fmt: skip
+    ask = Ask(Purpose.PENGAWASAN, Basis.UU7_2017, KAB, ELECTION, Stage.DPS)
+    house, before = roll.house, size(roll.house)
+
+    for element, refused in ((Element.NKK, StepUpNeeded), (Element.NIK, NotThere)):
+        with pytest.raises(refused) as no:
+            touch.search(
+                house.guard, liaison, ask, SearchKey({element: "5171010101800001"}), list, LISTED,
+                voting_day=VOTING_DAY, now=roll.now, mandate=mandate,
+            )  # fmt: skip
+        assert type(no.value) is refused
+    assert [(entry["outcome"], entry["mandate"]) for entry in entries(house, before)] == [("denied", mandate.uid)] * 2
 
 
 def test_the_liaison_browses_and_reads_nik_masked(roll: Roll) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from app.audit.content import pack, visit_commitment
@@ -175,3 +176,19 @@ def scalar(store: Store, statement: str, **values: object) -> object:
 def dice(seed: int) -> random.Random:
     """Return a generator that repeats itself."""
     return random.Random(seed)
+
+
+@pytest.fixture
+def owner(store: Store, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The same database without its guards: triggers dropped, opened as its owner."""
+    if store.dialect == "sqlite":
+        opened = Store(store.engine.url.render_as_string(hide_password=False))
+        names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        with opened.writing() as session:
+            for name in session.execute(text(names)).scalars().all():
+                session.execute(text(f"DROP TRIGGER {name}"))
+    else:
+        opened = Store(request.getfixturevalue("postgres").url(store.engine.url.database))
+        run(opened, *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in TABLES))
+    yield opened
+    opened.dispose()

@@ -159,7 +159,7 @@ class Streams:
         table = cast(Table, model.__table__)  # type: ignore[attr-defined]  # every mapped class has one
         columns = [_raw(table.c[name], self._connection) for name in fields]
         statement = select(*columns).where(table.c.log == self._log).order_by(table.c[order])
-        yield from self._connection.execute(statement.execution_options(yield_per=_CHUNK)).tuples()
+        yield from self._connection.execute(statement.execution_options(yield_per=_CHUNK))
 
 
 def _raw(column: Column[object], connection: Connection) -> ColumnElement[object]:

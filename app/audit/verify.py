@@ -141,9 +141,7 @@ class _Walk:
 
     def _stray(self, table: str) -> Callable[[object], None]:
         def stray(number: object) -> None:
-            seq = number if isinstance(number, int) else None
-            if table == "trail_checkpoint" and seq is not None:
-                seq -= 1
+            seq = _entry_of(table, number)
             self._find(seq, N_("Ada baris %(tabel)s (entri %(seq)s) yang tidak disebut entri mana pun."), tabel=table)
 
         return stray
@@ -309,7 +307,7 @@ class _Walk:
                 message = N_("Jejak terpotong mulai entri %(seq)s: checkpoint dari luar menyebut %(ukuran)s entri.")
                 self._find(self._seq, message, ukuran=mark.size)
         for stranger in self._streams.strangers():
-            seq = stranger.number if isinstance(stranger.number, int) else None
+            seq = _entry_of(stranger.table, stranger.number)
             self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=stranger.table)
 
     def _short(self, head: RawHead) -> None:
@@ -330,6 +328,13 @@ class _Walk:
                 message = N_("Kolom %(kolom)s di trail_head tidak sama dengan ujung jejak (entri %(seq)s).")
                 self._find(last, message, kolom=name)
         self._report.checkpoint = head.checkpoint if isinstance(head.checkpoint, str) else ""
+
+
+def _entry_of(table: str, number: object) -> int | None:
+    """Return the entry that a row numbered *number* belongs to: a checkpoint's or head's size is one more than its last entry."""
+    if not isinstance(number, int):
+        return None
+    return number - 1 if table in {"trail_checkpoint", "trail_head"} else number
 
 
 def _bears_out(content: Content, members: Entry) -> bool:

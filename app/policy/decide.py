@@ -23,6 +23,8 @@ WRONG_LEVEL = "yurisdiksi-bukan-tingkat-peran"
 SEARCH_NEEDS_FULL = "cari-perlu-utuh"
 # A grant is used within one request; this bounds it where no boundary of time is in sight.
 _LONGEST = timedelta(hours=24)
+# Moments are told in microseconds.
+_TICK = timedelta(microseconds=1)
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
 
@@ -204,14 +206,15 @@ class Policies:
         )  # fmt: skip
 
     def _valid_until(self, visit: Visit) -> datetime:
-        """Return the nearest boundary in time at which the answer may change."""
+        """Return the last moment before the nearest boundary in time at which the answer may change."""
         moment, mandate = visit.moment, visit.mandate
         ends = [moment + _LONGEST]
         era_end = self._engine.era_end(moment)
         if era_end is not None:
             ends.append(era_end)
         if mandate is not None:
-            ends += [edge for edge in (mandate.start, mandate.until) if edge > moment]
+            # Exclusive edges: at its start the mandate already runs, at its end no more.
+            ends += [edge - _TICK for edge in (mandate.start, mandate.until) if edge > moment]
         ends += [moment + timedelta(seconds=limit - visit.factor_age) for limit in self._limits if limit >= visit.factor_age]
         return min(ends)
 

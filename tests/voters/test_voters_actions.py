@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,20 +81,36 @@ def test_a_name_that_is_none_is_refused(sqlite_house: House, name: str) -> None:
     assert refused.value.field == "name"
 
 
-@pytest.mark.parametrize("desa", [KUTA, "51.71", "51.71.01", "51.71.01.1006.1", "", "x"])
-def test_a_list_is_of_one_desa_of_the_kab_asked(sqlite_house: House, desa: str) -> None:
-    """A wider region, another kab's desa or nonsense: not there."""
+def test_a_desa_elsewhere_is_refused_whatever_kab_the_form_says(sqlite_house: House) -> None:
+    """The desa decides; the refusal is recorded."""
+    before = size(sqlite_house)
     with pytest.raises(NotThere):
-        actions.browse(sqlite_house.guard, operator(sqlite_house), task(), Place(desa, "001", None, 25), NOW)
+        actions.browse(sqlite_house.guard, operator(sqlite_house), task(), Place(KUTA, "001", None, 25), NOW)
+
+    assert outcomes(sqlite_house, before) == [("voter:reveal", "denied")]
+
+
+@pytest.mark.parametrize("desa", ["51.71", "51.71.01", "51.71.01.1006.1", "", "x", "51"])
+def test_no_list_is_wider_than_a_desa(sqlite_house: House, tmp_path: Path, desa: str) -> None:
+    """A kab or kecamatan in a desa's place lists nobody; nonsense is refused."""
+    load_dp4(sqlite_house, write_dp4(tmp_path / "a.csv", [dp4_row(1)]))
+    try:
+        listing, more = actions.browse(sqlite_house.guard, operator(sqlite_house), task(), Place(desa, "001", None, 25), NOW)
+    except (BadInput, NotThere):
+        return
+    assert (listing.shown, more) == ((), None)
 
 
 # ---- stages ----
 
 
 def test_a_kab_without_a_stage_has_no_voters(sqlite_house: House) -> None:
-    """Nothing stands anywhere before the calendar says so."""
-    with pytest.raises(NotThere, match="gardu election set"):
-        actions.stands(sqlite_house.guard, "51.01", NOW)
+    """Nothing stands anywhere before the calendar says so; who asked is recorded."""
+    before = size(sqlite_house)
+    with pytest.raises(NotThere):
+        actions.read_voter(sqlite_house.guard, operator(sqlite_house, "51.01"), task("51.01"), new_uid(), NOW)
+
+    assert outcomes(sqlite_house, before) == [("voter:reveal", "failed")]
 
 
 def test_the_newest_stage_in_force_counts(house: House) -> None:
@@ -103,9 +119,16 @@ def test_the_newest_stage_in_force_counts(house: House) -> None:
         for days, stage in ((1, Stage.DPSHP), (2, Stage.DPT), (9, Stage.DPK)):
             elections.set_stage(session, ELECTION, VOTING_DAY, [KAB], stage, "host:0", NOW + timedelta(days=days))
 
-    stood = [actions.stands(house.guard, KAB, NOW + timedelta(days=days)).stage for days in range(4)]
+    stood = [_stage(house, KAB, NOW + timedelta(days=days)) for days in range(4)]
     assert stood == [Stage.DPS, Stage.DPSHP, Stage.DPT, Stage.DPT]
-    assert actions.stands(house.guard, NEIGHBOUR, NOW + timedelta(days=3)).stage == Stage.DPS
+    assert _stage(house, NEIGHBOUR, NOW + timedelta(days=3)) == Stage.DPS
+
+
+def _stage(house: House, kab: str, now: datetime) -> Stage:
+    with house.store.reading() as session:
+        present = elections.standing(session, kab, now)
+    assert present is not None
+    return present.stage
 
 
 def test_setting_the_stage_it_stands_at_changes_nothing(house: House) -> None:
@@ -124,9 +147,9 @@ def test_an_election_has_one_voting_day(house: House) -> None:
 
 
 @pytest.mark.parametrize("election", ["", "x" * 17, "2029 ", "pemilu é", 'a"b', "a\nb"])
-def test_an_election_whose_name_no_entry_could_hold_is_refused(house: House, election: str) -> None:
-    """Before anything is written, on either engine."""
-    with pytest.raises(BadInput) as refused, house.store.writing() as session:
+def test_an_election_whose_name_no_entry_could_hold_is_refused(sqlite_house: House, election: str) -> None:
+    """Before anything is written."""
+    with pytest.raises(BadInput) as refused, sqlite_house.store.writing() as session:
         elections.set_stage(session, election, VOTING_DAY, [KAB], Stage.DPT, "host:0", NOW)
 
     assert refused.value.field == "election"
@@ -137,7 +160,7 @@ def test_the_calendar_cannot_be_rewritten(house: House) -> None:
     with pytest.raises(DatabaseError), house.store.writing() as session:
         session.execute(text("UPDATE stage_calendar SET stage = 'dpt'"))
 
-    assert actions.stands(house.guard, KAB, NOW).stage == Stage.DPS
+    assert _stage(house, KAB, NOW) == Stage.DPS
 
 
 def test_the_stage_decides_what_is_shown(house: House, tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ def _big(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("point", "count", "stored"),
-    [("inserted", 2, 500), ("advance", 2, 1000), ("advance", 3, 1200)],
+    [("inserted", 2, 500), ("advance", 3, 1200)],
 )
 def test_a_load_killed_anywhere_goes_on_where_it_was(sqlite_house: House, tmp_path: Path, point: str, count: int, stored: int) -> None:
     """kill -9 inside or between transactions: whole batches stand; run again, every row is there once."""
@@ -356,9 +356,9 @@ def _demand_gone(group: int) -> None:
     raise AssertionError("a helper outlived its process")
 
 
-def test_two_processes_on_one_file_make_one_set_of_rows(house: House, tmp_path: Path) -> None:
+def test_two_processes_on_one_file_make_one_set_of_rows(sqlite_house: House, tmp_path: Path) -> None:
     """One carries it through; the other is told that somebody else does."""
-    house.store.dispose()
+    house = sqlite_house
     file = _big(tmp_path / "a.csv")
     said = _race(("load_at_the_word", str(house.settings.data), str(file)), ("load_at_the_word", str(house.settings.data), str(file)))
 
@@ -368,8 +368,9 @@ def test_two_processes_on_one_file_make_one_set_of_rows(house: House, tmp_path: 
     assert store_findings(house) == []
 
 
-def test_two_files_with_the_same_people_at_once_seal_each_person_once(house: House, tmp_path: Path) -> None:
+def test_two_files_with_the_same_people_at_once_seal_each_person_once(postgres_house: House, tmp_path: Path) -> None:
     """Two kabs load at the same moment; whoever comes second with a NIK waits in quarantine."""
+    house = postgres_house
     people = range(1, 1001)
     mine = write_dp4(tmp_path / "a.csv", [dp4_row(number) for number in people])
     theirs = write_dp4(tmp_path / "b.csv", [dp4_row(number, **BADUNG) for number in people])
@@ -434,6 +435,17 @@ def test_a_load_overtaken_by_another_process_stores_nothing_more(house: House, t
         _intake(house, clock=clock).load(file, None, lambda done, total: None)
     assert _standing(house) == (2, 2, 2, 0)
     assert store_findings(house) == []
+
+
+def test_a_load_begun_by_another_process_at_the_same_moment_is_a_conflict(postgres_house: House, tmp_path: Path) -> None:
+    """Both looked, neither saw the other's load (PostgreSQL; SQLite lets only one look): the second to write is told, in our words."""
+    file = write_dp4(tmp_path / "a.csv", [dp4_row(1), dp4_row(2)])
+    # The second reading of the clock stands between the look for the load and its insert.
+    clock = _Interrupted(2, lambda: load_dp4(postgres_house, file))
+
+    with pytest.raises(Conflict, match="same moment"):
+        _intake(postgres_house, clock=clock).load(file, None, lambda done, total: None)
+    assert _standing(postgres_house) == (2, 2, 2, 0)
 
 
 @pytest.mark.parametrize("point", ["locked", "inserted", "signed"])
