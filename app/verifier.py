@@ -107,13 +107,7 @@ def plain(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-@dataclass
-class Key:
-    """A verifier key: name, key id, Ed25519 public key."""
-
-    name: str
-    key_id: bytes
-    public: Ed25519PublicKey
+Key = tuple[str, bytes, Ed25519PublicKey]  # name, key id, public key
 
 
 def read_key(given: str | None) -> Key | None:
@@ -128,7 +122,7 @@ def read_key(given: str | None) -> Key | None:
         right = False
     if not right:
         raise CannotCheck("--key bukan kunci: <nama>+<8 heksa>+<base64>", "--key is not a key: <name>+<8 hex>+<base64>")
-    return Key(parts[0], key_id, Ed25519PublicKey.from_public_bytes(raw[1:]))
+    return parts[0], key_id, Ed25519PublicKey.from_public_bytes(raw[1:])
 
 
 @dataclass
@@ -174,21 +168,20 @@ def signature_line(line: str) -> tuple[str, bytes, bytes]:
 
 def check_signature(report: Report, checkpoint: Checkpoint, key: Key | None) -> None:
     """Check that *key* signed; without a key say that this was not checked."""
-    report.facts["signed"] = None if key is None else plain(key.name)
-    report.facts |= {"log": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+    report.facts |= {"log": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex(), "signed": key is not None}
     if key is None:
         report.step("Tanda tangan TIDAK diperiksa: beri --key.", "Signature NOT checked: give --key.", None)
         return
-    name = plain(key.name)
-    mine = [one[2] for one in checkpoint.signatures if one[:2] == (key.name, key.key_id)]
-    if not mine:
-        raise Tampered(f"checkpoint tidak ditandatangani kunci {name}", f"the checkpoint is not signed by key {name}")
+    name, key_id, public = key
+    mine = [one[2] for one in checkpoint.signatures if one[:2] == (name, key_id)]
+    if not mine or name != checkpoint.origin:
+        raise Tampered(f"tidak ditandatangani kunci log {plain(name)}", f"not signed by the key of log {plain(name)}")
     try:
         for signature in mine:
-            key.public.verify(signature, checkpoint.text.encode("utf-8"))
+            public.verify(signature, checkpoint.text.encode("utf-8"))
     except InvalidSignature:
-        raise Tampered(f"tanda tangan {name} tidak sah", f"the signature of {name} is not valid") from None
-    report.step(f"Tanda tangan {name} atas checkpoint sah.", f"The signature of {name} on the checkpoint is valid.")
+        raise Tampered(f"tanda tangan {plain(name)} tidak sah", f"the signature of {plain(name)} is not valid") from None
+    report.step(f"Tanda tangan {plain(name)} atas checkpoint sah.", f"The signature of {plain(name)} on the checkpoint is valid.")
 
 
 def split_point(size: int) -> int:
@@ -296,8 +289,10 @@ def walk_export(file: BinaryIO, sizes: frozenset[int] = frozenset()) -> tuple[Ch
     for seq in range(size):
         body, prev = read_entry(file, seq, log)
         if prev != last.hex():
-            pair = f"{max(seq - 1, 0)}, {seq}"
-            raise Tampered(f"entri {pair} tidak bersambung: salah satunya diubah", f"entries {pair} are not linked: one was changed")
+            # If the next entry does not carry this one's hash either, this one was changed; else the one before.
+            here = seq == 0 or (seq + 1 < size and read_entry(file, seq + 1, log)[1] != sha256(body).hex())
+            which = f"{seq}" if here else f"{seq - 1}" if seq + 1 < size else f"{seq - 1}/{seq}"
+            raise Tampered(f"entri {which} diubah: rantai prev putus", f"entry {which} was changed: the chain of prev is broken")
         last = sha256(body)
         tree.add(sha256(b"\x00", body))
         if seq + 1 in sizes:

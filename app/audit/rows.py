@@ -20,8 +20,8 @@ from app.kernel.errors import GarduError, TrailDown
 from app.kernel.payload import SealedPayload
 from app.store.bulk import put
 
-# Stands in a head row that has no entry yet.
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+# A head row that has no entry yet.
+_EMPTY = {"size": 0, "last": GENESIS, "frontier": b"", "checkpoint": "", "changed_at": datetime(1970, 1, 1, tzinfo=UTC)}
 _HEAD = cast(Table, TrailHead.__table__)
 _ENTRIES = cast(Table, TrailEntry.__table__)
 _PAYLOADS = cast(Table, TrailPayload.__table__)
@@ -66,21 +66,17 @@ def lock(session: Session, log: str) -> tuple[Head, str]:
         connection.execute(_DURABLE)
     row = connection.execute(_LOCK_HEAD, {"of": log}).one_or_none()
     if row is None:
-        _first(session, log)
+        # Two processes may both come first: one insert waits for the other and then does nothing.
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(_HEAD).values({**_EMPTY, "log": log}).on_conflict_do_nothing())
         row = connection.execute(_LOCK_HEAD, {"of": log}).one()
+    # Only now, with the row locked, can nobody be adding the first entries meanwhile.
+    if row.size == 0 and session.execute(select(TrailEntry.seq).where(TrailEntry.log == log).limit(1)).first():
+        raise TrailDown(f"trail_head of {log} is missing or empty, yet the log has entries; run gardu audit verify")
     try:
         return Head(log, row.last, Frontier.unpack(row.size, row.frontier)), row.checkpoint
     except (ValueError, TypeError):
         raise TrailDown(f"trail_head of {log}: size and frontier do not fit together; run gardu audit verify") from None
-
-
-def _first(session: Session, log: str) -> None:
-    if session.execute(select(TrailEntry.seq).where(TrailEntry.log == log).limit(1)).first():
-        raise TrailDown(f"trail_head of {log} is missing, yet the log has entries; run gardu audit verify")
-    row = {"log": log, "size": 0, "last": GENESIS, "frontier": b"", "checkpoint": "", "changed_at": _NEVER}
-    # Two processes may both come first: one insert waits for the other and then does nothing.
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(_HEAD).values(row).on_conflict_do_nothing())
 
 
 def check_head(session: Session, head: Head, newest: str, verifier: Verifier) -> None:

@@ -142,6 +142,20 @@ def test_a_change_and_its_entry_are_committed_together(store: Store) -> None:
     assert (count(store, "election"), check(store).ok) == (1, True)
 
 
+def test_many_may_come_first(store: Store) -> None:
+    """When the first entries of a new log come from many transactions at once, none is refused."""
+    trail, start = trail_on(store), threading.Barrier(12)
+
+    def change(number: int) -> int:
+        start.wait()
+        with store.writing() as session:
+            return trail.append_within(session, *touch(number)).seq
+
+    with ThreadPoolExecutor(12) as threads:
+        assert sorted(threads.map(change, range(12))) == list(range(12))
+    assert check(store).ok
+
+
 def test_a_change_that_fails_leaves_no_entry(store: Store) -> None:
     """When the caller's transaction is rolled back, so is its entry; the next entry takes its place."""
     trail = trail_on(store)

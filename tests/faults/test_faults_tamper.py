@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from app.audit.canonical import canonical
 from app.audit.note import Checkpoint, Signer
+from app.audit.proof import tlog_proof
 from app.audit.tree import Frontier, leaf_hash
 from app.store.engine import Store
 from tests.trail_kit import NOON, ORIGIN, SIGNER, TABLES, check, dice, draft, fill, mixed, owner, run, scalar, touch, trail_on
@@ -64,10 +65,10 @@ def bent(value: object) -> Iterator[object]:
     elif isinstance(value, datetime):
         yield from (value + timedelta(microseconds=1), value - timedelta(days=1))
     elif isinstance(value, bytes):
-        for at in sorted(roll.sample(range(len(value)), min(len(value), 24)) + [0, len(value) - 1]):
+        for at in sorted({*roll.sample(range(len(value)), min(len(value), 24)), 0, len(value) - 1}):
             yield value[:at] + bytes([value[at] ^ (1 << roll.randrange(8))]) + value[at + 1 :]
     elif isinstance(value, str):
-        for at in sorted(roll.sample(range(len(value)), min(len(value), 16)) + [0, len(value) - 1]):
+        for at in sorted({*roll.sample(range(len(value)), min(len(value), 16)), 0, len(value) - 1}):
             yield value[:at] + chr(ord(value[at]) ^ 1 if ord(value[at]) < 128 else ord("-")) + value[at + 1 :]
 
 
@@ -303,6 +304,23 @@ def test_an_emptied_trail_is_not_called_good(log: Store, owner: Store) -> None:
         assert not report.ok, kept
         run(owner, f"DELETE FROM {kept}")
         fill(log, mixed(SIZE))
+
+
+def test_an_older_checkpoint_that_is_gone_harms_nothing(log: Store, owner: Store) -> None:
+    """Later checkpoints sign the same entries, so the loss of an older one is not noticed, and its receipts can still be proved."""
+    run(owner, "DELETE FROM trail_checkpoint WHERE size = 5")
+
+    assert check(log).ok
+    assert f"\n\n{ORIGIN}\n6\n" in tlog_proof(log, ORIGIN, 4)
+
+
+def test_the_newest_checkpoint_that_is_gone_is_found(log: Store, owner: Store) -> None:
+    """The checkpoint that the head shows must also stand in its table."""
+    run(owner, f"DELETE FROM trail_checkpoint WHERE size = {SIZE}")
+
+    report = check(log)
+
+    assert report.first is not None and report.first.seq == SIZE - 1
 
 
 def test_a_payload_replaced_by_an_older_one_is_found(log: Store, owner: Store) -> None:
