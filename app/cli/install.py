@@ -17,7 +17,7 @@ from app.audit.trail import Trail
 from app.cli.shell import Shell, command, host_actor
 from app.custody import keys as custody_keys
 from app.factory import House, join
-from app.identity import accounts
+from app.identity import accounts, rules
 from app.kernel.clock import SystemClock
 from app.kernel.errors import UnsafeStart
 from app.kernel.fields import Action, Outcome, Role, Unit
@@ -172,6 +172,9 @@ def register(group: click.Group) -> None:
         site = public_origin or "https://" + origin.split("/")[0]
         plan = Plan(shell.data, origin, database, owner_database, site)
         plan.settings()
+        # Looked at before anything is made: config.toml stands once install returns, and init does not run twice.
+        rules.parse_username(admin)
+        rules.parse_name(admin_name)
         house = install(plan, _ask_passphrase(), SystemClock().now())
         try:
             _, password = accounts.create(

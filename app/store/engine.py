@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from app.kernel.errors import StoreDown, UnsafeStart
@@ -22,6 +23,8 @@ _SQLITE_PRAGMAS = (
     ("foreign_keys", 1),
     ("secure_delete", 1),
 )
+# What a statement or its values did wrong, not the database.
+_OURS = (IntegrityError, ProgrammingError, DataError)
 
 
 class Store:
@@ -70,11 +73,11 @@ class Store:
 def _reachable() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, DBAPIError) as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
-            # str(error) would carry bound parameters; the driver's own words do not.
-            raise StoreDown(f"database: {error.orig!s}") from None
-        raise
+    except DBAPIError as error:
+        if isinstance(error, _OURS) and not error.connection_invalidated:
+            raise
+        # A server or file in trouble: gone, read-only, full, torn. str(error) would carry bound parameters; the driver's words do not.
+        raise StoreDown(f"database: {error.orig!s}") from None
 
 
 def _sqlite(url: URL, pool_size: int) -> Engine:
@@ -87,7 +90,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
+    def _connected(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         for name, wanted in _SQLITE_PRAGMAS:
@@ -96,6 +99,13 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
             if str(got).lower() != str(wanted).lower() and not (name == "journal_mode" and got == "memory"):
                 raise UnsafeStart(f"SQLite {name} is {got!r}, not {wanted!r}; the log would not be durable here")
         cursor.close()
+        record.info["file"] = _file(url)
+
+    @event.listens_for(engine, "checkout")
+    def _still_there(_connection: Any, record: Any, _proxy: Any) -> None:
+        # An entry written to a file without a name is gone with this process: whoever reads on would be recorded nowhere.
+        if record.info["file"] != _file(url):
+            raise DisconnectionError("the database file was removed or replaced")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -103,6 +113,15 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _file(url: URL) -> tuple[int, int] | None:
+    """Return device and inode of the database file, or None when there is none under that name."""
+    try:
+        found = Path(str(url.database)).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: URL, pool_size: int) -> Engine:

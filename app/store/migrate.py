@@ -37,7 +37,7 @@ def downgrade(store: Store, migrations: Path, revision: str) -> None:
 
 
 def standing(store: Store, migrations: Path) -> tuple[str | None, str | None]:
-    """Return (revision of the database, newest revision known here)."""
+    """Return (revision of the database, newest revision known here). Raises StoreDown."""
     newest = ScriptDirectory.from_config(_config(migrations)).get_current_head()
-    with store.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision(), newest
+    with store.reading() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision(), newest

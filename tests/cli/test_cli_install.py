@@ -128,7 +128,6 @@ def test_without_a_terminal_or_a_pipe_init_asks_and_gives_up(tmp_path: Path) -> 
     assert not (tmp_path / "data" / "config.toml").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="cli: init installs before it looks at the administrator's name")
 @pytest.mark.parametrize("name", ["", "A", "with space", "x" * 65])
 def test_an_impossible_administrators_name_makes_no_installation(tmp_path: Path, name: str) -> None:
     """Refused before anything is made: an installation without an administrator could not be finished by the same command."""

@@ -131,7 +131,6 @@ def test_a_read_only_server_shows_nothing(filled_postgres: tuple[House, str], po
     _demand_open(house)
 
 
-@pytest.mark.xfail(strict=True, reason="store: an InternalError of the driver is not told as StoreDown (engine._reachable)")
 def test_a_read_only_server_takes_no_rows_and_says_so(filled_postgres: tuple[House, str], postgres: PostgresServer) -> None:
     """The intake hears StoreDown, not the driver's own error."""
     house, uid = filled_postgres
@@ -243,7 +242,6 @@ def test_a_database_that_was_dropped_shows_nothing(filled_postgres: tuple[House,
     assert all("does not exist" in one and "gardu-app-test" not in one for one in said)
 
 
-@pytest.mark.xfail(strict=True, reason="store: a pooled connection goes on writing to a file that was deleted (engine._sqlite)")
 def test_a_database_file_that_was_deleted_shows_nothing(filled_sqlite: tuple[House, str]) -> None:
     """An entry in a file without a name is gone with the process, so it is not durable, so nothing may be shown."""
     house, uid = filled_sqlite
@@ -364,7 +362,6 @@ def test_an_empty_or_missing_database_stops_the_start(at_rest: Path) -> None:
         _opens(at_rest)
 
 
-@pytest.mark.xfail(strict=True, reason="store: migrate.standing lets the driver's error through")
 @pytest.mark.parametrize("damage", ["not a database", "torn", "no server"])
 def test_a_database_that_cannot_be_read_stops_the_start_with_a_clear_error(at_rest: Path, damage: str) -> None:
     """Garbage, a file torn in the middle, a server that does not answer: StoreDown, without the password."""

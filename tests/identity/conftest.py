@@ -45,4 +45,3 @@ def trail() -> kit.MemoryTrail:
 def identity(plain_store: Store, trail: kit.MemoryTrail, clock: kit.HandClock) -> Identity:
     """The room."""
     return kit.identity_on(plain_store, trail, clock)
-

@@ -90,7 +90,9 @@ def house_on(store: Store, *, fresh: bool = True) -> KeyHouse:
     return house
 
 
-def identity_on(store: Store, trail: Trail | MemoryTrail, clock: HandClock | None = None, *, fresh: bool = True, **more: object) -> Identity:
+def identity_on(
+    store: Store, trail: Trail | MemoryTrail, clock: HandClock | None = None, *, fresh: bool = True, **more: object
+) -> Identity:
     """Return the room's record over *store*."""
     house = house_on(store, fresh=fresh)
     given: dict[str, object] = {
@@ -175,7 +177,6 @@ def edited(identity: Identity, uid: str) -> Iterator[Account]:
     """Change an account's row behind the room's back."""
     with identity.store.writing() as session:
         yield session.get_one(Account, uid)
-
 
 
 VISITOR = Visitor("req-1", "192.0.2.7")

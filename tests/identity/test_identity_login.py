@@ -70,7 +70,13 @@ def test_an_unknown_name_and_a_wrong_password_get_one_answer(identity: Identity,
     """The entry names the account when there is one, else "unknown"; what was typed is nowhere."""
     who = kit.someone(identity)
     answers = []
-    for name, password in ((who.username, kit.OTHER_PASSWORD), ("tidak.ada", kit.PASSWORD), ("rahasia-terketik", ""), ("\x00" * 999, "x" * 9999), ("\ud800", "\ud800")):
+    for name, password in (
+        (who.username, kit.OTHER_PASSWORD),
+        ("tidak.ada", kit.PASSWORD),
+        ("rahasia-terketik", ""),
+        ("\x00" * 999, "x" * 9999),
+        ("\ud800", "\ud800"),
+    ):
         with pytest.raises(BadInput) as refused:
             actions.begin_login(identity, kit.VISITOR, name, password, clock.now())
         answers.append((refused.value.field, refused.value.public, str(refused.value)))
@@ -91,7 +97,9 @@ def test_a_typed_name_is_read_kindly(identity: Identity, clock: kit.HandClock) -
     assert kit.living(identity, who.uid, "password")
 
 
-def test_a_disabled_account_gets_the_same_answer_and_a_denied_entry(identity: Identity, trail: kit.MemoryTrail, clock: kit.HandClock) -> None:
+def test_a_disabled_account_gets_the_same_answer_and_a_denied_entry(
+    identity: Identity, trail: kit.MemoryTrail, clock: kit.HandClock
+) -> None:
     who = kit.someone(identity)
     accounts.disable(identity, kit.KEEPER, who.uid, clock.now())
 
@@ -342,7 +350,9 @@ def test_a_step_up_gives_a_new_session_with_a_factor_for_the_task(identity: Iden
     assert (trail.said()[-1], trail.drafts[-1].purpose) == (("session:stepup", "allowed"), "sengketa")
 
 
-def test_a_failed_step_up_is_recorded_with_its_task_and_changes_nothing(identity: Identity, trail: kit.MemoryTrail, clock: kit.HandClock) -> None:
+def test_a_failed_step_up_is_recorded_with_its_task_and_changes_nothing(
+    identity: Identity, trail: kit.MemoryTrail, clock: kit.HandClock
+) -> None:
     who = kit.someone(identity)
     opened = kit.full_of(identity, who)
     sessions.choose_task(identity.store, kit.person_of(identity, opened), Purpose.SENGKETA, clock.now())
@@ -435,7 +445,12 @@ def test_a_wrong_current_password_is_counted_and_recorded(identity: Identity, tr
 
 @pytest.mark.parametrize(
     ("new", "again", "field"),
-    [("pendek", "pendek", "new"), (kit.OTHER_PASSWORD, "lain", "again"), (kit.PASSWORD, kit.PASSWORD, "new"), ("made.w made.w made", "made.w made.w made", "new")],
+    [
+        ("pendek", "pendek", "new"),
+        (kit.OTHER_PASSWORD, "lain", "again"),
+        (kit.PASSWORD, kit.PASSWORD, "new"),
+        ("made.w made.w made", "made.w made.w made", "new"),
+    ],
 )
 def test_a_new_password_must_be_good_repeated_and_new(identity: Identity, new: str, again: str, field: str) -> None:
     opened = kit.full_of(identity, kit.someone(identity))

@@ -188,7 +188,9 @@ class Login(RuleBasedStateMachine):
     def nobody_is_in_who_should_not_be(self) -> None:
         if not hasattr(self, "store"):
             return
-        stored = {bytes(row.id_hash) for row in kit.sessions_of(self.identity, self.who.uid) if row.ended_at is None and row.level == "full"}
+        stored = {
+            bytes(row.id_hash) for row in kit.sessions_of(self.identity, self.who.uid) if row.ended_at is None and row.level == "full"
+        }
         allowed = {id_hash(seat.secret) for seat in self.all if not seat.ended and seat.full}
         assert stored == allowed
 

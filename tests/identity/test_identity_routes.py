@@ -459,7 +459,10 @@ def test_activity_is_paged_by_a_cursor(browser: Browser) -> None:
     seen = {int(seq) for seq in re.findall(r"/me/activity/(\d+)/receipt", page)}
     rest = {int(seq) for seq in re.findall(r"/me/activity/(\d+)/receipt", older)}
     assert len(seen) == 2 and rest and max(rest) < min(seen)
-    assert [browser.get(f"/me/activity?{bad}").status_code for bad in ("limit=101", "limit=0", "before=-1", "before=x", "limit=9999999999999999")] == [400] * 5
+    assert [
+        browser.get(f"/me/activity?{bad}").status_code
+        for bad in ("limit=101", "limit=0", "before=-1", "before=x", "limit=9999999999999999")
+    ] == [400] * 5
 
 
 def test_a_receipt_is_handed_out_for_ones_own_entries_only(browser: Browser) -> None:

@@ -84,7 +84,11 @@ def test_a_role_elsewhere_unknown_repeated_or_not_for_people_is_refused(roles: l
 def test_units_and_names_are_checked() -> None:
     assert rules.parse_unit("Hukum") is Unit.HUKUM
     assert rules.parse_name("  Ni  Luh\tPutu ") == "Ni Luh Putu"
-    for call, field in ((lambda: rules.parse_unit("dapur"), "unit"), (lambda: rules.parse_name(" \n "), "name"), (lambda: rules.parse_name("a\x00b"), "name")):
+    for call, field in (
+        (lambda: rules.parse_unit("dapur"), "unit"),
+        (lambda: rules.parse_name(" \n "), "name"),
+        (lambda: rules.parse_name("a\x00b"), "name"),
+    ):
         with pytest.raises(BadInput) as refused:
             call()
         assert refused.value.field == field
