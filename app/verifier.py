@@ -436,9 +436,13 @@ def as_text(report: Report, code: int) -> Iterator[str]:
         yield f"{at:>3}. { {True: '✓', False: '✗', None: '?'}[held] } {text}"
     if isinstance(entry := report.facts.get("entry"), dict):
         yield from show(entry)
-    indonesian, english = ("BAIK", "DIUBAH ATAU RUSAK", "TIDAK DAPAT DIPERIKSA"), ("GOOD", "TAMPERED OR BROKEN", "COULD NOT CHECK")
-    but = "" if code or all(held for held, _ in report.steps) else " — tanda tangan/signature: ?"
-    yield (english if report.english else indonesian)[code] + but
+    words = (
+        ("GOOD", "TAMPERED OR BROKEN", "COULD NOT CHECK", "COHERENT, BUT NOT PROVEN: no key was given")
+        if report.english
+        else ("BAIK", "DIUBAH ATAU RUSAK", "TIDAK DAPAT DIPERIKSA", "UTUH, TETAPI BELUM TERBUKTI: kunci tidak diberikan")
+    )
+    # Anybody can make a coherent file of their own: without the key it is no proof, and must not look like one.
+    yield words[3 if code == 0 and not all(held for held, _ in report.steps) else code]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -57,8 +58,13 @@ def test_operator_finds_reads_and_proves(visit: Visit, demo: Demo, tmp_path: Pat
     download.value.save_as(receipt)
     verifier = tmp_path / "verify.py"
     verifier.write_text(gardu("verifier").stdout)
-    checked = subprocess.run([sys.executable, verifier, "receipt", receipt], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    exported = gardu("audit", "export", "--out", str(tmp_path / "log.jsonl"), "--data", str(demo.data), "--json")
+    key = json.loads(exported.stdout.splitlines()[-1])["vkey"]
+    for file, kind in ((receipt, "receipt"), (tmp_path / "log.jsonl", "export")):
+        call = [sys.executable, "-I", verifier, kind, file, "--key", key]
+        checked = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert checked.stdout.rstrip().endswith("BAIK")
 
 
 def test_desa_and_tps_can_be_browsed_page_by_page(visit: Visit) -> None:
