@@ -170,7 +170,9 @@ def search(
         _record(guard, actor, grant, Action.VOTER_SEARCH, Outcome.FAILED, ())
         raise
     _record_broken(guard, actor, grant, Action.VOTER_SEARCH, broken)
-    return _list(guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=len(candidates), broken=broken)
+    return _list(
+        guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=[row.clear.uid for row in candidates], broken=broken
+    )
 
 
 def refuse(guard: Guard, actor: Actor, action: Action, purpose: Purpose, basis: Basis, region: str, rule: str, now: datetime) -> NoReturn:
@@ -316,7 +318,7 @@ def _list(
     elements: Sequence[Element],
     voting_day: date,
     *,
-    opened: int | None = None,
+    opened: Sequence[str] | None = None,
     broken: Sequence[str] = (),
 ) -> Listing:
     # (2) a row whose seal does not hold is recorded and left out; its neighbours are still shown
@@ -328,7 +330,8 @@ def _list(
             bad.append(row.clear.uid)
     # (3) one durable entry names every row shown
     uids = tuple(row.clear.uid for row, _ in values)
-    extra: dict[str, Json] = {} if opened is None else {"opened": opened}
+    # Whoever was opened only to be compared stands in the sealed payload too: also a touch, though nothing of it was shown.
+    extra: dict[str, Json] = {} if opened is None else {"opened": len(opened), "compared": [*sorted(opened)]}
     receipt = _record(guard, actor, grant, action, Outcome.ALLOWED, uids, fields=_words(grant, elements), extra=extra)
     # (4)
     return Listing(receipt, tuple(Disclosure(receipt, grant, row.clear, shown) for row, shown in values), tuple(bad))
