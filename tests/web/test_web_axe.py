@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from web_kit import PAGES, make_fake
 from werkzeug.serving import make_server
 
@@ -21,22 +18,6 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = [f"/page/{name}" for name in PAGES] + ["/fail/said", "/fail/trail"]
 # scheme, width, language; English words are shorter or longer, so the narrow page is the one to look at.
 VIEWS = [("light", 1280, "id"), ("dark", 1280, "id"), ("light", 320, "id"), ("dark", 320, "id"), ("light", 320, "en"), ("dark", 1280, "en")]
-
-
-def chromium() -> str:
-    """Return the browser's path: GARDU_CHROMIUM, what tests/browser.sh found, or the one on the path."""
-    found = Path(__file__).parent.parent.parent / ".venv" / "chromium"
-    path = os.environ.get("GARDU_CHROMIUM") or (found.read_text().strip() if found.is_file() else shutil.which("chromium"))
-    assert path, "no Chromium: run tests/browser.sh or set GARDU_CHROMIUM"
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=["--headless=shell", "--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
