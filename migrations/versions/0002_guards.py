@@ -87,7 +87,11 @@ def _postgresql_up() -> None:
     for table in (*APPEND_ONLY, "trail_head"):
         op.execute(f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION gardu_refuse()")
     # A group role: the login role an office makes for the application is made a member of it (README, deployment).
-    op.execute("DO $$ BEGIN CREATE ROLE gardu_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")
+    # Made beforehand by whoever may (an owner without CREATEROLE may not even try), else here.
+    op.execute(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gardu_app') THEN CREATE ROLE gardu_app NOLOGIN; END IF; "
+        "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    )
     op.execute("GRANT USAGE ON SCHEMA public TO gardu_app")
     for table in APPEND_ONLY:
         op.execute(f"GRANT SELECT, INSERT ON {table} TO gardu_app")
