@@ -1,0 +1,27 @@
+"""THE walk. Whoever wants to see, find, compare, change or bring in a voter's field comes through here.
+
+walk      reveal, search, list, compare, admit: the four numbered steps
+change    correct one element of one voter
+record    what they share: the decision and the durable entry
+"""
+
+from app.audit.trail import Receipt
+from app.touch.record import Guard
+from app.touch.walk import (
+    Disclosure,
+    Find,
+    Listing,
+    SearchKey,
+    absent,
+    admit,
+    duplicates,
+    refuse,
+    reveal,
+    reveal_many,
+    search,
+)
+
+__all__ = [
+    "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
+    "absent", "admit", "duplicates", "refuse", "reveal", "reveal_many", "search",
+]  # fmt: skip
