@@ -6,36 +6,55 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.admin import routes as admin_routes
+from app.admin.room import Admin
 from app.audit.note import Signer
 from app.audit.trail import Trail
+from app.custody import keys as custody_keys
 from app.identity import gate
 from app.identity import routes as identity_routes
-from app.identity.room import Identity
+from app.identity.room import Card, Identity
+from app.jobs.desk import Jobs
+from app.kernel.actor import Actor
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
+from app.mandates import routes as mandates_routes
+from app.mandates.room import Mandates
+from app.oversight import routes as oversight_routes
+from app.oversight.room import Oversight
 from app.places import Places
 from app.policy.decide import Policies
 from app.settings import VERSION, Settings, shipped
 from app.store.engine import Store
 from app.store.keys import WrappedKeys
 from app.store.migrate import standing
+from app.subjects import routes as subjects_routes
+from app.subjects.room import Subjects
 from app.touch import Guard
 from app.vault.house import KeyHouse
 from app.vault.keys.local import LocalKeyring
 from app.vault.keys.provider import KeyProvider
 from app.vault.payload import PayloadBox
+from app.vault.records import RecordSeal
+from app.voters import correct_routes, intake_routes
 from app.voters import routes as voters_routes
-from app.voters.routes import Roll
+from app.voters.room import EXTENSION as ROLL
+from app.voters.room import Roll
 from app.web import pages
 
 # systemd's LoadCredential= name; the service manager hands the file over, readable by this service alone.
 CREDENTIAL = "gardu-passphrase"
+# huey's queue, in the data directory: uids of jobs, nothing else.
+QUEUE = "jobs.db"
+# In the order of the navigation and of the home page.
+_ROOMS = (voters_routes, mandates_routes, intake_routes, oversight_routes, subjects_routes, admin_routes)
 DEMO_PASSPHRASE = "demo-passphrase"  # noqa: S105  a file name
 
 
@@ -49,9 +68,13 @@ class House:
     identity: Identity
     places: Places
     clock: Clock
+    mandates: Mandates
+    jobs: Jobs
+    roll: Roll
 
     def close(self) -> None:
-        """Stop the appender and close the database's connections."""
+        """Stop the background work and the appender, and close the database's connections."""
+        self.jobs.stop()
         self.guard.trail.close()
         self.store.dispose()
 
@@ -83,8 +106,11 @@ def open_keyring(settings: Settings, secret: str) -> KeyProvider:
     return LocalKeyring.open(settings.keyring, secret)
 
 
-def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None) -> House:
-    """Join the rooms over one database. Raises UnsafeStart, KeysDown, StoreDown."""
+def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None, *, queue: bool = False) -> House:
+    """Join the rooms over one database. queue: background work waits for ``House.jobs.work``; else it runs at once, in the caller.
+
+    Raises UnsafeStart, KeysDown, StoreDown.
+    """
     clock = clock or SystemClock()
     store = Store(settings.database, pool_size=settings.threads + 4)
     _schema_is_current(store)
@@ -102,15 +128,22 @@ def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None) 
         log=settings.origin,
         secure_cookies=settings.secure_cookies,
         public_origin=settings.public_origin,
-        cards=voters_routes.cards,
+        cards=_cards,
     )
-    return House(settings, store, guard, identity, places, clock)
+    seals = RecordSeal(keys)
+    mandates = Mandates(identity, policies, seals)
+    jobs = Jobs(store, clock, settings.data / QUEUE if queue else None)
+    roll = Roll(guard, places, clock, mandates, jobs, seals, lambda actor, kab, rows, now: _ensure_keys(guard, actor, kab, rows, now))
+    return House(settings, store, guard, identity, places, clock, mandates, jobs, roll)
 
 
 def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProvider | None = None) -> Flask:
     """Build the web application. Raises UnsafeStart, KeysDown, StoreDown: it refuses to start incomplete or unsafe."""
     provider = provider or open_keyring(settings, passphrase(settings, os.environ))
-    return web_app(join(settings, provider, clock))
+    house = join(settings, provider, clock, queue=True)
+    app = web_app(house)
+    house.jobs.work()
+    return app
 
 
 def web_app(house: House) -> Flask:
@@ -126,8 +159,7 @@ def web_app(house: House) -> Flask:
     )
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
-    app.extensions["gardu.identity"] = house.identity
-    app.extensions["gardu.roll"] = Roll(house.guard, house.places, house.clock)
+    app.extensions[ROLL] = house.roll
     pages.install(
         app,
         demo=settings.demo,
@@ -135,12 +167,29 @@ def web_app(house: House) -> Flask:
         version=VERSION,
         clock=house.clock,
         place_name=house.places.name,
-        nav=voters_routes.nav,
+        nav=_nav,
     )
     identity_routes.install(app, house.identity)
-    app.register_blueprint(voters_routes.blueprint)
+    for blueprint in (voters_routes.blueprint, intake_routes.blueprint, correct_routes.blueprint):
+        app.register_blueprint(blueprint)
+    mandates_routes.install(app, house.mandates)
+    oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates))
+    subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
+    admin_routes.install(app, Admin(house.guard, house.identity, settings, house.jobs))
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app
+
+
+def _nav(actor: Actor) -> list[tuple[str, str]]:
+    return [item for room in _ROOMS for item in room.nav(actor)]
+
+
+def _cards(actor: Actor) -> list[Card]:
+    return [card for room in _ROOMS for card in room.cards(actor)]
+
+
+def _ensure_keys(guard: Guard, actor: Actor, kab: str, rows: int, now: datetime) -> None:
+    custody_keys.ensure(guard, actor, kab, custody_keys.LOCAL, now, expected_rows=rows)
 
 
 def _health(house: House) -> tuple[dict[str, str], int]:

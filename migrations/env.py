@@ -7,12 +7,21 @@ from sqlalchemy import Connection
 
 import app.audit.tables
 import app.identity.tables
+import app.jobs.tables
+import app.mandates.tables
 import app.store.keys
 import app.voters.tables
 from app.store.base import Base
 from app.store.engine import Store
 
-TABLES = (app.audit.tables, app.identity.tables, app.store.keys, app.voters.tables)
+TABLES = (
+    app.audit.tables,
+    app.identity.tables,
+    app.jobs.tables,
+    app.mandates.tables,
+    app.store.keys,
+    app.voters.tables,
+)
 
 
 def run(connection: Connection) -> None:

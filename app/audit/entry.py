@@ -16,7 +16,7 @@ from app.audit.members import GRAMMAR, VERSION, Entry, wrong_member
 from app.kernel.actor import Actor
 from app.kernel.clock import rfc3339
 from app.kernel.errors import BadInput
-from app.kernel.fields import Action, Outcome
+from app.kernel.fields import Action, Element, Outcome, View
 from app.kernel.payload import SealedPayload
 
 # An entry holds at most 64 rule ids of 64 characters and 13 elements besides its fixed members: far below this.
@@ -238,3 +238,8 @@ def rows_root(rows: Iterable[tuple[str, str, int, bytes]]) -> bytes:
     RFC 6962 root over SHA-256(0x00 ‖ canonical JSON ``[table,uid,row_version,"seal in hex"]``), the leaf hashes sorted.
     """
     return tree.root_of(sorted(tree.leaf_hash(canonical([table, uid, version, seal.hex()])) for table, uid, version, seal in rows))
+
+
+def opened_bits(fields: Mapping[str, str] | None) -> int:
+    """Return the bits of the elements that *fields* shows as more than "recorded": bit n-1 for element n of 13; 0 for none."""
+    return sum(1 << (Element(name).number - 1) for name, view in (fields or {}).items() if View[view.upper()] > View.ADA)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.audit.chain import GENESIS, Head, Placed
-from app.audit.entry import Draft, Unplaced, entry_hash, leaf_hash
+from app.audit.entry import Draft, Unplaced, entry_hash, leaf_hash, opened_bits
 from app.audit.note import Verifier, open_note
 from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailHead, TrailPayload
 from app.audit.tree import Frontier
@@ -104,10 +104,10 @@ def insert_batch(session: Session, log: str, batch: Sequence[Row], placed: Seque
     put(connection, _TOUCHES, [(log, token, seq) for seq, box in sealed for token in frozenset(box.tokens)])
 
 
-def _copied(draft: Draft) -> tuple[str | None, ...]:
-    """Return the query columns from ``actor`` on, as plain strings."""
-    words = (draft.actor, draft.office, draft.action, draft.outcome, draft.scope, draft.purpose, draft.request)
-    return tuple(None if word is None else str(word) for word in words)
+def _copied(draft: Draft) -> tuple[str | int | None, ...]:
+    """Return the query columns from ``actor`` on, as plain strings and one number."""
+    words = (draft.actor, draft.office, draft.action, draft.outcome, draft.scope, draft.purpose, draft.request, draft.mandate)
+    return (*(None if word is None else str(word) for word in words), opened_bits(draft.fields))
 
 
 def advance(session: Session, head: Head, checkpoint: str, at: datetime) -> None:

@@ -59,6 +59,8 @@ class RawEntry(NamedTuple):
     scope: object
     purpose: object
     request: object
+    mandate: object
+    elements: object
 
 
 class RawPayload(NamedTuple):

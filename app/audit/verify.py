@@ -19,7 +19,7 @@ from typing import cast
 
 from app.audit.chain import GENESIS
 from app.audit.content import Content, unpack, visit_commitment
-from app.audit.entry import entry_hash, leaf_hash, parse, subjects_root
+from app.audit.entry import entry_hash, leaf_hash, opened_bits, parse, subjects_root
 from app.audit.members import Entry
 from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint, split_note
 from app.audit.report import Report
@@ -34,7 +34,7 @@ _PROGRESS_EVERY = 500
 # ``changed_at`` of a log without entries (app/audit/rows.py).
 _EMPTY_AT = "1970-01-01 00:00:00.000000"
 # Columns of trail_entry copied from members of the same name.
-_COPIES = ("actor", "office", "action", "outcome", "scope", "purpose", "request")
+_COPIES = ("actor", "office", "action", "outcome", "scope", "purpose", "request", "mandate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class _Walk:
         self._sound = 0  # the entries below this number are borne out by a signed checkpoint
         self._newest = ""
         self._at = _EMPTY_AT
+        self._counts_elements = False
         self._payloads = Beside(streams.payloads(), self._stray("trail_payload"))
         self._touches = Beside(streams.touches(), self._stray("touch_index"))
         self._checkpoints = Beside(streams.checkpoints(), self._stray("trail_checkpoint"))
@@ -205,6 +206,9 @@ class _Walk:
         self._at = members["at"].replace("T", " ").removesuffix("Z")
         all_members = cast("dict[str, object]", members)
         told = {name: all_members[name] for name in _COPIES} | {"at": self._at}
+        # NULL: written before the column was there; never after an entry that has it.
+        if row.elements is not None or self._counts_elements:
+            told["elements"], self._counts_elements = opened_bits(members["fields"]), True
         for name, value in told.items():
             if getattr(row, name) != value:
                 self._find(self._seq, N_("Entri %(seq)s: kolom %(kolom)s tidak sama dengan isi entri."), kolom=name)

@@ -30,6 +30,7 @@ ACTIONS: Mapping[str, str] = {
     Action.VOTER_SEARCH: N_("Mencari pemilih"),
     Action.VOTER_IMPORT: N_("Memuat data pemilih"),
     Action.VOTER_CHANGE: N_("Mengubah data pemilih"),
+    Action.VOTER_RETRACT: N_("Membatalkan pemuatan"),
     Action.SESSION_LOGIN: N_("Masuk"),
     Action.SESSION_LOGOUT: N_("Keluar"),
     Action.SESSION_STEPUP: N_("Verifikasi ulang"),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from app.audit.canonical import Json
 from app.audit.content import pack
-from app.audit.entry import Draft, draft_for
+from app.audit.entry import Draft, Members, draft_for, subjects_root
 from app.audit.trail import Receipt
 from app.identity.passwords import Hasher
 from app.identity.rules import office_region
@@ -110,20 +111,29 @@ def entry(
     target: str | None = None,
     previous: str | None = None,
     detail: tuple[str, bytes] | None = None,
+    subjects: Sequence[str] = (),
+    extra: Mapping[str, Json] | None = None,
+    more: Members | None = None,
 ) -> Entry:
-    """Return the entry of one act of this room; who is a Visitor when no account of ours was named.
+    """Return the entry of one act that opens no voter's field; who is a Visitor when no account of ours was named.
 
     method, age: how the person proved themselves, and how many seconds ago. target: account uid acted upon; previous: uid of
-    the session this one follows. Both stand in the sealed payload, like the client's address. Seals, so call it outside a transaction.
+    the session this one follows. Both stand in the sealed payload, like the client's address and *extra* (JSON). subjects: uids of the
+    voters it is about. more: other members of the entry (election, stage, basis, mandate, policy, rule, …). Seals, so call it outside
+    a transaction.
     """
-    content = pack(salt=secrets.token_bytes(SALT_BYTES), v=1, address=who.address, account=target, previous=previous)
-    payload = identity.payloads.seal(content, (), now, identity.log)
+    salt = secrets.token_bytes(SALT_BYTES)
+    private: dict[str, Json] = {"v": 1, "address": who.address, "account": target, "previous": previous, **(extra or {})}
+    content = pack(salt=salt, subjects=subjects, visit=None, **private)
+    payload = identity.payloads.seal(content, subjects, now, identity.log)
     assurance: dict[str, str | int | None] | None = {"method": method, "age": age, "challenge": None} if method else None
     if isinstance(who, Visitor):
         return Entry(Draft(at=now, actor=UNKNOWN, action=action, outcome=outcome, assurance=assurance, request=who.request), payload)
-    words = purpose.value if purpose else None
-    draft = draft_for(who, action, outcome, now, purpose=words, scope=scope, assurance=assurance, detail=detail)
-    return Entry(draft, payload)
+    members: Members = {"purpose": purpose.value if purpose else None, "scope": scope, "assurance": assurance, "detail": detail}
+    members |= more or {}
+    if subjects:
+        members["subjects"] = (len(subjects), subjects_root(salt, subjects))
+    return Entry(draft_for(who, action, outcome, now, **members), payload)
 
 
 def region_names(identity: Identity, office: str) -> list[str]:

@@ -144,6 +144,7 @@ class Action(StrEnum):
     VOTER_SEARCH = "voter:search"
     VOTER_IMPORT = "voter:import"
     VOTER_CHANGE = "voter:change"
+    VOTER_RETRACT = "voter:retract"
     SESSION_LOGIN = "session:login"
     SESSION_LOGOUT = "session:logout"
     SESSION_STEPUP = "session:stepup"

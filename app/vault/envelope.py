@@ -47,6 +47,8 @@ INFO_FILE = b"gardu/1/file"
 INFO_DAY = b"gardu/1/payload-day/"
 INFO_PAYLOAD = b"gardu/1/payload"
 INFO_COMMIT = b"gardu/1/payload-commit"
+INFO_RECORD = b"gardu/1/record-seal"
+INFO_DIGEST = b"gardu/1/value-digest"
 
 _SHA256 = SHA256()
 # By how many numbers are packed; one or two are ever needed.

@@ -12,17 +12,17 @@ from werkzeug.wrappers import Response
 from app.identity import gate
 from app.identity.room import Card
 from app.kernel.actor import Actor
-from app.kernel.clock import Clock
 from app.kernel.errors import N_, BadInput, NotThere, StepUpNeeded
 from app.kernel.fields import ELEMENTS, Element, Purpose, Role, View
 from app.kernel.ids import decode_uid
 from app.kernel.regions import is_within, kab_of, parse_region
 from app.places import Places
 from app.policy.catalog import Labels
-from app.touch import Disclosure, Guard, Listing, Receipt
+from app.touch import Disclosure, Listing, Receipt
 from app.voters import actions
 from app.voters.actions import LISTED, MOST_PER_PAGE, Place, Task
 from app.voters.elections import Standing
+from app.voters.room import EXTENSION, Roll
 from app.voters.rules.dates import parse_date
 from app.web.i18n import gettext as _
 from app.web.i18n import language, ngettext
@@ -36,15 +36,6 @@ READERS = (Role.KPU_KAB, Role.KPU_PROV, Role.KPU_RI, Role.BAWASLU_KAB, Role.BAWA
 SEARCHERS = frozenset({Role.KPU_KAB})
 PER_PAGE = 25
 _TPS = re.compile(r"[0-9]{1,3}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Roll:
-    """The room's objects, built once by the factory."""
-
-    guard: Guard
-    places: Places
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +124,7 @@ def voter(public_id: str) -> str:
 
 
 def _roll() -> Roll:
-    roll: Roll = current_app.extensions["gardu.roll"]
+    roll: Roll = current_app.extensions[EXTENSION]
     return roll
 
 

@@ -1,0 +1,30 @@
+"""Pages of the room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Flask
+
+from app.admin.room import Admin
+from app.identity.room import Card
+from app.kernel.actor import Actor
+
+blueprint = Blueprint("admin", __name__)
+EXTENSION = "gardu.admin"
+
+
+def install(app: Flask, room: Admin) -> None:
+    """Give *app* these pages."""
+    app.extensions[EXTENSION] = room
+    app.register_blueprint(blueprint)
+
+
+def nav(actor: Actor) -> Sequence[tuple[str, str]]:
+    """Return what the navigation offers this role: (label, address)."""
+    return ()
+
+
+def cards(actor: Actor) -> Sequence[Card]:
+    """Return what the home page offers this actor now."""
+    return ()

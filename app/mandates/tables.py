@@ -1,0 +1,1 @@
+"""Tables of requests, their steps and mandates."""

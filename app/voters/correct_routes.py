@@ -1,0 +1,7 @@
+"""Pages that correct one element of one voter."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("correct", __name__)
