@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, select
 
 from app.audit.entry import parse
 from app.audit.members import Entry
-from app.audit.tables import TrailEntry, TrailHead
+from app.audit.tables import TouchIndex, TrailEntry, TrailHead, TrailPayload
 from app.kernel.errors import BadInput, NotThere, SealBroken
 from app.store.engine import Store
 
@@ -66,6 +67,20 @@ def by_request(store: Store, log: str, request: str, *, since: datetime | None =
     """Return up to 200 entries of one request id, newest first; *since* (aware) bounds how far back is searched."""
     condition = TrailEntry.request == request
     return _page(store, log, condition if since is None else condition & (TrailEntry.at >= since), None, MAX_PAGE)
+
+
+def by_subject(store: Store, log: str, token: bytes, actions: Collection[str], *, limit: int = 50) -> list[StoredEntry]:
+    """Return up to *limit* (1…200) entries of *actions* that name the subject of touch token *token*, newest first."""
+    touched = select(TouchIndex.seq).where(TouchIndex.log == log, TouchIndex.token == token)
+    return _page(store, log, TrailEntry.seq.in_(touched) & TrailEntry.action.in_(actions), None, limit)
+
+
+def payload_at(store: Store, log: str, seq: int) -> tuple[str, bytes, bytes] | None:
+    """Return day, wrapped key and sealed bytes of entry *seq*'s payload, or None when it has none."""
+    where = (TrailPayload.log == log, TrailPayload.seq == seq)
+    with store.reading() as session:
+        row = session.execute(select(TrailPayload.day, TrailPayload.wrapped, TrailPayload.sealed).where(*where)).one_or_none()
+    return None if row is None else (row.day, row.wrapped, row.sealed)
 
 
 def _of(log: str) -> Select[int, bytes, bytes]:

@@ -18,6 +18,7 @@ from app.audit.entry import parse, rows_root
 from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
+from app.kernel.regions import kab_of
 from app.store.engine import Store
 from app.touch import Guard
 from app.vault.seal import SealedBlob, SealedRow, check_seal
@@ -104,7 +105,8 @@ def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed:
         return seq, "", [], "its payload does not open or is not a list of rows"
     if rows_root(written).hex() != detail["sha256"]:
         return seq, "", [], "its list of rows is not the one the entry commits to"
-    return seq, str(entry["scope"]), written, ""
+    # A load's scope is its kab/kota, a correction's the voter's own desa.
+    return seq, kab_of(str(entry["scope"])) or str(entry["scope"]), written, ""
 
 
 def _check_batch(guard: Guard, seq: int, kab: str, written: Sequence[Written], walk: _Walk) -> Iterator[Mismatch]:

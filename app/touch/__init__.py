@@ -6,6 +6,7 @@ record    what they share: the decision and the durable entry
 """
 
 from app.audit.trail import Receipt
+from app.touch.change import MOVED_SENTENCE, Change, change, may_change
 from app.touch.record import Guard
 from app.touch.walk import (
     Disclosure,
@@ -22,6 +23,6 @@ from app.touch.walk import (
 )
 
 __all__ = [
-    "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
-    "absent", "admit", "duplicates", "refuse", "reveal", "reveal_many", "search",
+    "MOVED_SENTENCE", "Change", "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
+    "absent", "admit", "change", "duplicates", "may_change", "refuse", "reveal", "reveal_many", "search",
 ]  # fmt: skip

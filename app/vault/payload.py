@@ -17,6 +17,7 @@ from app.vault.envelope import (
     FORMAT,
     INFO_COMMIT,
     INFO_DAY,
+    INFO_DIGEST,
     INFO_PAYLOAD,
     INFO_TOKEN,
     KEY_SIZE,
@@ -85,6 +86,15 @@ class PayloadBox:
         """Return the 32-byte token of a subject's uid, for the touch index. Raises KeysDown."""
         index = self._house.key(KeyPurpose.INDEX, NATION)
         return mac(expand(index.secret, INFO_TOKEN), uid.encode())
+
+    def value_digest(self, salt: bytes, uid: str, element: str, value: str) -> bytes:
+        """Return 32 bytes that show whether two people speak of the same *value*, and nothing to whoever lacks the ``audit`` key.
+
+        salt: at least 16 random bytes, new for each change, so that equal values of two voters or two moments are not seen to be equal.
+        """
+        audit = self._house.key(KeyPurpose.AUDIT, NATION, 1)
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in (salt, uid.encode(), element.encode(), value.encode()))
+        return mac(expand(audit.secret, INFO_DIGEST), message)
 
     def _opened(self, sealed: bytes, wrapped: bytes, day: str, log: str, commitment: bytes, name: str) -> bytes:
         if len(wrapped) != _HEAD_SIZE + NONCE_SIZE + KEY_SIZE + TAG_SIZE or wrapped[0] != FORMAT:

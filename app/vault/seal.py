@@ -207,13 +207,18 @@ def checked_record_key(key: L1Key, row: SealedRow | SealedBlob) -> bytes:
             expected = _blob_seal(keyed(record), row)
         else:
             record = _unwrapped(key, _WRAP_VOTER, row.clear.kab, row.clear.uid, row.wrapped)
-            versions = numbers(row.clear.row_version, row.clear.key_epoch)
-            expected = _row_seal(keyed(record), row.clear, versions, (row.wrapped, row.b_nik, row.b_nkk, row.b_nd, *row.cells))
+            expected = row_seal(record, row)
     except Malformed as wrong:
         raise broken(row, str(wrong)) from None
     if not (isinstance(row.seal, bytes) and compare_digest(expected, row.seal)):
         raise broken(row, "a column, index or cell does not match the seal")
     return record
+
+
+def row_seal(record: bytes, row: SealedRow) -> bytes:
+    """Return the seal that *row* must have under its record key; the row's own ``seal`` is not looked at. Raises Malformed."""
+    versions = numbers(row.clear.row_version, row.clear.key_epoch)
+    return _row_seal(keyed(record), row.clear, versions, (row.wrapped, row.b_nik, row.b_nkk, row.b_nd, *row.cells))
 
 
 def broken(row: SealedRow | SealedBlob, what: str) -> SealBroken:

@@ -154,6 +154,11 @@ def rows_by_uid(session: Session, kab: str, uids: Collection[str]) -> list[Seale
     return _all(session, _rows(status=None).where(Voter.kab == kab, Voter.uid.in_(uids))) if uids else []
 
 
+def row_in_roll(session: Session, kab: str, uid: str, election: str) -> SealedRow | None:
+    """Load one row of the roll of *election* as it stands, or None."""
+    return _first(session, _rows().where(Voter.kab == kab, Voter.uid == uid, Voter.election == election))
+
+
 def _search(
     guard: Guard,
     actor: Actor,

@@ -18,12 +18,14 @@ from app.kernel.ids import decode_uid
 from app.kernel.regions import is_within, kab_of, parse_region
 from app.places import Places
 from app.policy.catalog import Labels
+from app.policy.decide import Act, Denied
 from app.touch import Disclosure, Listing, Receipt
 from app.voters import actions
 from app.voters.actions import LISTED, MOST_PER_PAGE, Place, Task
 from app.voters.elections import Standing
 from app.voters.room import EXTENSION, Roll
 from app.voters.rules.dates import parse_date
+from app.voters.rules.words import CODE_WORDS
 from app.web.i18n import gettext as _
 from app.web.i18n import language, ngettext
 from app.web.pages import VIEW_LABELS
@@ -51,6 +53,7 @@ class ElementRow:
     basis: str
     owner: str
     more: str
+    correct_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,37 +293,17 @@ def _element(roll: Roll, disclosure: Disclosure, element: Element) -> ElementRow
         basis=why.basis,
         owner=why.owner,
         more=_(why.sentence, **why.params[language()]),
+        correct_url=_correct_url(roll, disclosure, element),
     )
 
 
-# Codes of Model A-Daftar Pemilih in words (facts: KPU's own letters; the six disabilities of PKPU 7/2022; the remarks of coklit).
-_CODES: Mapping[Element, Mapping[str, str]] = {
-    Element.JENIS_KELAMIN: {"L": N_("laki-laki"), "P": N_("perempuan")},
-    Element.STATUS_KAWIN: {"B": N_("belum kawin"), "S": N_("sudah kawin"), "P": N_("pernah kawin")},
-    Element.KTP_EL: {"S": N_("sudah punya KTP-el"), "B": N_("belum punya KTP-el")},
-    Element.DISABILITAS: {
-        "0": N_("bukan penyandang disabilitas"),
-        "1": N_("disabilitas fisik"),
-        "2": N_("disabilitas intelektual"),
-        "3": N_("disabilitas mental"),
-        "4": N_("disabilitas sensorik wicara"),
-        "5": N_("disabilitas sensorik rungu"),
-        "6": N_("disabilitas sensorik netra"),
-        "ya": N_("penyandang disabilitas"),
-        "tidak": N_("bukan penyandang disabilitas"),
-    },
-    Element.KETERANGAN: {
-        "1": N_("meninggal"),
-        "2": N_("ganda"),
-        "3": N_("di bawah umur"),
-        "4": N_("pindah domisili"),
-        "5": N_("WNA"),
-        "6": N_("TNI"),
-        "7": N_("Polri"),
-        "8": N_("salah TPS"),
-        "U": N_("ubah data"),
-    },
-}
+def _correct_url(roll: Roll, disclosure: Disclosure, element: Element) -> str | None:
+    """Return where the element can be corrected, when the policies let this visit correct it."""
+    try:
+        roll.guard.policies.permits(disclosure.grant.visit, Act.UBAH, (element,))
+    except Denied:
+        return None
+    return f"/voters/{disclosure.row.kab}-{disclosure.row.uid}/correct/{element.value}"
 
 
 def _value(element: Element, view: View, value: str | None) -> str | None:
@@ -329,7 +312,7 @@ def _value(element: Element, view: View, value: str | None) -> str | None:
         return value
     if element is Element.TANGGAL_LAHIR:
         return _birth(view, value)
-    words = _CODES.get(element, {}).get(value)
+    words = CODE_WORDS.get(element, {}).get(value)
     if words is None:
         return value
     return _(words) if value.islower() else f"{value} – {_(words)}"

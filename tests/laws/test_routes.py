@@ -23,6 +23,9 @@ EVERY = ()
 # endpoint, address, method, level, roles (none named: every role). A new route is written down here on purpose, or the build fails.
 ROUTES = (
     ("bootstrap.static", "/bootstrap/static/<path:filename>", "GET", "public", EVERY),
+    ("correct.form", "/voters/<public_id>/correct/<element>", "GET", "full", ("kpu_kab",)),
+    ("correct.history", "/voters/<public_id>/history", "GET", "full", ("kpu_kab",)),
+    ("correct.save", "/voters/<public_id>/correct/<element>", "POST", "full", ("kpu_kab",)),
     ("healthz", "/healthz", "GET", "public", EVERY),
     ("identity.enrol", "/enrol", "GET", "half", EVERY),
     ("identity.enrol_check", "/enrol", "POST", "half", EVERY),
@@ -59,7 +62,7 @@ SEATS = {
     "admin_sistem": "kpu-00",
 }
 PASSWORD = "kuda lumping naik tangga 77"
-SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css"}
+SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css", "element": "alamat"}
 
 
 @dataclass(frozen=True)
