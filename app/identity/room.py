@@ -45,12 +45,18 @@ class TrailWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One thing a person can do from the home page. url: an address of ours; title, text, action (the button): already translated."""
+    """One thing a person can do from the home page. url: an address of ours; title, text, action (the button): already translated.
+
+    waits: somebody or something waits for it; such cards stand first, under a heading of their own. first_step: where to begin, shown only
+    while nothing waits.
+    """
 
     url: str
     title: str
     text: str = ""
     action: str = ""
+    waits: bool = False
+    first_step: bool = False
 
 
 def no_cards(actor: Actor) -> Sequence[Card]:

@@ -43,8 +43,12 @@ def install(app: Flask, identity: Identity) -> None:
 
 @pages.get("/")
 def home() -> str:
-    """Show what this person can do today."""
-    return render_template("home.html", cards=gate.identity().cards(gate.current_actor()))
+    """Show what waits for this person, what they can do today, and where to begin while nothing waits."""
+    offered = gate.identity().cards(gate.current_actor())
+    waiting = [card for card in offered if card.waits]
+    steps = [card for card in offered if card.first_step and not waiting]
+    cards = [card for card in offered if not (card.waits or card.first_step)]
+    return render_template("home.html", waiting=waiting, cards=cards, first_steps=steps)
 
 
 @pages.get("/login")

@@ -111,7 +111,7 @@ def _form(
         label=words.elements[element],
         present=_present_value(element, shown),
         receipt=shown.receipt.seq,
-        version=version,
+        row_version=version,
         codes=[(code, f"{code} – {_(CODE_WORDS[element][code])}" if code else _("(kosong)")) for code in CODES.get(element, ())],
         grounds=[(code, _(text)) for code, text in GROUNDS.items()],
         ground=request.form.get("ground", ""),

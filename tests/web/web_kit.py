@@ -13,6 +13,7 @@ import segno
 from flask import Flask, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from app.identity.room import Card
 from app.kernel.actor import Actor
 from app.kernel.errors import BadInput, Conflict, NotAllowed, NotThere, SealBroken, SignInNeeded, StepUpNeeded, TooMany, TrailDown
 from app.kernel.fields import Role
@@ -157,10 +158,15 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, object]]]] = {
                 SimpleNamespace(title="Cari pemilih", text="Pilih tugas, lalu cari.", url="/voters"),
                 SimpleNamespace(title="Permohonan menunggu", text="Dua menunggu.", url="/voters", action="Buka antrean"),
             ],
-            "first_steps": None,
+            "first_steps": [],
+            "waiting": [Card("/voters", "Dua permintaan menunggu", "Yang tertua sejak tiga hari.", "Putuskan", waits=True)],
         },
     ),
-    "home-empty": ("home.html", True, lambda: {"cards": [], "first_steps": ["Minta admin memuat DP4.", "Pilih tahapan."]}),
+    "home-empty": (
+        "home.html",
+        True,
+        lambda: {"waiting": [], "cards": [], "first_steps": [Card("/voters", "Minta admin memuat DP4.", "Lalu pilih tahapan.", "Mulai")]},
+    ),
     "search-task": (
         "voters/search.html",
         True,
