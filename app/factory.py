@@ -25,6 +25,7 @@ from app.jobs.desk import Jobs
 from app.kernel.actor import Actor
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
+from app.kernel.fields import Stage
 from app.mandates import routes as mandates_routes
 from app.mandates.room import Mandates
 from app.oversight import routes as oversight_routes
@@ -43,7 +44,7 @@ from app.vault.keys.local import LocalKeyring
 from app.vault.keys.provider import KeyProvider
 from app.vault.payload import PayloadBox
 from app.vault.records import RecordSeal
-from app.voters import correct_routes, intake_routes
+from app.voters import correct_routes, elections, intake_routes
 from app.voters import routes as voters_routes
 from app.voters.room import EXTENSION as ROLL
 from app.voters.room import Roll
@@ -131,7 +132,7 @@ def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None, 
         cards=_cards,
     )
     seals = RecordSeal(keys)
-    mandates = Mandates(identity, policies, seals)
+    mandates = Mandates(identity, policies, seals, lambda region, now: _in_force(store, region, now))
     jobs = Jobs(store, clock, settings.data / QUEUE if queue else None)
     roll = Roll(guard, places, clock, mandates, jobs, seals, lambda actor, kab, rows, now: _ensure_keys(guard, actor, kab, rows, now))
     return House(settings, store, guard, identity, places, clock, mandates, jobs, roll)
@@ -142,7 +143,8 @@ def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProv
     provider = provider or open_keyring(settings, passphrase(settings, os.environ))
     house = join(settings, provider, clock, queue=True)
     app = web_app(house)
-    house.jobs.work()
+    if settings.embedded_jobs:
+        house.jobs.work()
     return app
 
 
@@ -152,7 +154,7 @@ def web_app(house: House) -> Flask:
     app = Flask("app.web", static_folder=None)
     app.config.update(
         GARDU_CSRF_KEY=house.guard.keys.key("session", "00").secret,
-        # Uploads come in part 2, streamed; a form of ours is far below this.
+        # A form of ours is far below this; where a file is sent in, ``intake_routes.UploadRequest`` allows more.
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=50,
@@ -170,8 +172,9 @@ def web_app(house: House) -> Flask:
         nav=_nav,
     )
     identity_routes.install(app, house.identity)
-    for blueprint in (voters_routes.blueprint, intake_routes.blueprint, correct_routes.blueprint):
+    for blueprint in (voters_routes.blueprint, correct_routes.blueprint):
         app.register_blueprint(blueprint)
+    intake_routes.install(app, house.roll)
     mandates_routes.install(app, house.mandates)
     oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates))
     subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
@@ -190,6 +193,13 @@ def _cards(actor: Actor) -> list[Card]:
 
 def _ensure_keys(guard: Guard, actor: Actor, kab: str, rows: int, now: datetime) -> None:
     custody_keys.ensure(guard, actor, kab, custody_keys.LOCAL, now, expected_rows=rows)
+
+
+def _in_force(store: Store, region: str, now: datetime) -> tuple[str, Stage] | None:
+    """Say which election is in force in *region*, and at which stage."""
+    with store.reading() as session:
+        found = elections.newest_within(session, region, now)
+    return None if found is None else (found.election, found.stage)
 
 
 def _health(house: House) -> tuple[dict[str, str], int]:

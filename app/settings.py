@@ -33,7 +33,8 @@ class Settings:
     data: its directory. origin: the log's name, ``<host>/gardu/<n>``. database: SQLAlchemy URL of the application's role.
     owner_database: URL that migrations use (defaults to *database*). public_origin: ``https://host[:port]`` people reach it at
     (``http`` only on loopback). policies: the policy folder. workers, threads: of the server. demo: synthetic data, marked on
-    every page. trusted_proxies: number of reverse proxies whose X-Forwarded-For is believed.
+    every page. trusted_proxies: number of reverse proxies whose X-Forwarded-For is believed. embedded_jobs: the server works off the
+    background queue itself; false when ``gardu worker`` does.
     """
 
     data: Path
@@ -46,6 +47,7 @@ class Settings:
     threads: int = 8
     demo: bool = False
     trusted_proxies: int = 0
+    embedded_jobs: bool = True
 
     def __post_init__(self) -> None:
         if not _ORIGIN.fullmatch(self.origin):
@@ -105,6 +107,7 @@ class Settings:
             threads=_whole(given, "threads", 8),
             demo=_truth(given, "demo"),
             trusted_proxies=_whole(given, "trusted_proxies", 0),
+            embedded_jobs=_truth(given, "embedded_jobs", default=True),
         )
 
 
@@ -148,8 +151,10 @@ def _whole(given: Mapping[str, object], name: str, default: int) -> int:
         raise UnsafeStart(f"setting {name!r} must be a whole number") from None
 
 
-def _truth(given: Mapping[str, object], name: str) -> bool:
-    value = given.get(name, False)
+def _truth(given: Mapping[str, object], name: str, *, default: bool = False) -> bool:
+    value = given.get(name, default)
+    # From the environment it comes as text.
+    value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     if not isinstance(value, bool):
         raise UnsafeStart(f"setting {name!r} must be true or false")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+import app.admin.tables
 import app.audit.tables
 import app.identity.tables
 import app.jobs.tables
@@ -15,6 +16,7 @@ from app.store.base import Base
 from app.store.engine import Store
 
 TABLES = (
+    app.admin.tables,
     app.audit.tables,
     app.identity.tables,
     app.jobs.tables,

@@ -1,32 +1,38 @@
 """The store checked against the log: every row is the newest the log says was written, intact, and no row is one too many.
 
-Memory holds one batch of rows, and the uids of rows changed since; no cell is opened.
+Memory holds one batch of rows, the uids of rows changed since, and a line per load; no cell is opened.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import cast
 
 from sqlalchemy import and_, exists, func, select, tuple_
 
 from app.audit.canonical import Json
 from app.audit.content import unpack
 from app.audit.entry import parse, rows_root
+from app.audit.members import Entry
 from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
 from app.kernel.regions import kab_of
 from app.store.engine import Store
 from app.touch import Guard
+from app.vault.records import RecordSeal
 from app.vault.seal import SealedBlob, SealedRow, check_seal
+from app.voters import loads
 from app.voters.actions import rows_by_uid
-from app.voters.tables import NikIndex, Quarantine, Voter, VoterKey
+from app.voters.tables import UNDONE, Load, NikIndex, Quarantine, Voter, VoterKey
+from app.voters.undo import retracted
 
 # Entries that wrote rows.
 _WROTE = (TrailEntry.action.in_((Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value)), TrailEntry.outcome == Outcome.DONE.value)
+_UNDID = (TrailEntry.action == Action.VOTER_RETRACT.value, TrailEntry.outcome == Outcome.DONE.value)
 _PAGE = 64
 # So many are named of one kind; by then somebody is looking already.
 _NAMED = 20
@@ -41,12 +47,30 @@ class Mismatch:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one entry says it wrote. load: the load its rows came with, "" for a correction; totals: rows read, sealed, quarantined."""
+
+    seq: int
+    kab: str = ""
+    written: tuple[Written, ...] = ()
+    load: str = ""
+    totals: tuple[int, int, int] = (0, 0, 0)
+    trouble: str = ""
+
+
 @dataclass(slots=True)
 class _Walk:
-    """Where the walk stands: rows made so far per table and still there, and rows whose newest version no entry named yet."""
+    """Where the walk stands: rows made so far per table and still there, and rows whose newest version no entry named yet.
+
+    undone: loads the log says were undone, each with its entry; loads: rows read, sealed and quarantined by load, as the log adds them up.
+    """
+
+    undone: dict[str, int]
 
     made: dict[str, int] = field(default_factory=lambda: {"voter": 0, "quarantine": 0})
     owed: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid → (version in the store, seq of the entry that named an older one)
+    loads: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
 def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[Mismatch]:
@@ -54,20 +78,23 @@ def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[
 
     Raises KeysDown when keys are missing: then nothing could be said.
     """
-    walk = _Walk()
-    for seq, kab, written, trouble in _entries(guard, progress):
-        if trouble:
-            yield Mismatch(seq, trouble)
+    undone, bad = _undone(guard)
+    yield from bad
+    walk = _Walk(undone)
+    for batch in _entries(guard, progress):
+        if batch.trouble:
+            yield Mismatch(batch.seq, batch.trouble)
             continue
-        yield from _check_batch(guard, seq, kab, written, walk)
+        yield from _check_batch(guard, batch, walk)
     for uid, (version, seq) in walk.owed.items():
         yield Mismatch(seq, f"voter {uid}: stands at version {version}, which no entry wrote")
     yield from _too_many(guard, walk)
     yield from _indexes(guard.store)
+    yield from _loads(guard, walk)
 
 
-def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[tuple[int, str, list[Written], str]]:
-    """Yield (seq, kab, rows written, trouble) of every entry that wrote rows, in order."""
+def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[_Batch]:
+    """Yield what every entry that wrote rows wrote, in order."""
     where = and_(TrailEntry.log == guard.log, *_WROTE)
     joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
     with guard.store.reading() as session:
@@ -91,35 +118,51 @@ def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[tup
             progress(done, total)
 
 
-def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed: bytes) -> tuple[int, str, list[Written], str]:
+def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed: bytes) -> _Batch:
     try:
         entry = parse(body)
-        payload, detail = entry["payload"], entry["detail"]
-        if payload is None or detail is None or sealed is None:
-            return seq, "", [], "its list of rows is missing"
-        content = guard.payloads.open(sealed, wrapped, day, guard.log, bytes.fromhex(payload["commitment"]))
-        unpack(content)
-        listed: list[list[Json]] = json.loads(content)["rows"]
-        written = [(str(table), str(uid), int(str(version)), bytes.fromhex(str(seal))) for table, uid, version, seal in listed]
+        if entry["detail"] is None:
+            return _Batch(seq, trouble="its list of rows is missing")
+        content = _content(guard, entry, day, wrapped, sealed)
+        if content is None:
+            return _Batch(seq, trouble="its list of rows is missing")
+        listed = cast("list[list[Json]]", content["rows"])
+        written = tuple((str(table), str(uid), int(str(version)), bytes.fromhex(str(seal))) for table, uid, version, seal in listed)
+        load = str(content.get("load", "")) if entry["action"] == Action.VOTER_IMPORT.value else ""
+        read, stored, held = (int(str(content.get(name, 0))) for name in ("read", "sealed", "quarantined"))
     except (BadInput, SealBroken, KeyError, ValueError, TypeError):
-        return seq, "", [], "its payload does not open or is not a list of rows"
-    if rows_root(written).hex() != detail["sha256"]:
-        return seq, "", [], "its list of rows is not the one the entry commits to"
+        return _Batch(seq, trouble="its payload does not open or is not a list of rows")
+    if rows_root(written).hex() != entry["detail"]["sha256"]:
+        return _Batch(seq, trouble="its list of rows is not the one the entry commits to")
     # A load's scope is its kab/kota, a correction's the voter's own desa.
-    return seq, kab_of(str(entry["scope"])) or str(entry["scope"]), written, ""
+    return _Batch(seq, kab_of(str(entry["scope"])) or str(entry["scope"]), written, load, (read, stored, held))
 
 
-def _check_batch(guard: Guard, seq: int, kab: str, written: Sequence[Written], walk: _Walk) -> Iterator[Mismatch]:
-    voters = {uid: (version, seal) for table, uid, version, seal in written if table == "voter"}
-    blobs = {uid: seal for table, uid, _, seal in written if table == "quarantine"}
+def _content(guard: Guard, entry: Entry, day: str, wrapped: bytes, sealed: bytes) -> dict[str, Json] | None:
+    """Return what stands in an entry's payload, None when there is none. Raises SealBroken, BadInput, ValueError."""
+    payload = entry["payload"]
+    if payload is None or sealed is None:
+        return None
+    content = guard.payloads.open(sealed, wrapped, day, guard.log, bytes.fromhex(payload["commitment"]))
+    unpack(content)
+    found: dict[str, Json] = json.loads(content)
+    return found
+
+
+def _check_batch(guard: Guard, batch: _Batch, walk: _Walk) -> Iterator[Mismatch]:
+    seq, kab = batch.seq, batch.kab
+    voters = {uid: (version, seal) for table, uid, version, seal in batch.written if table == "voter"}
+    blobs = {uid: seal for table, uid, _, seal in batch.written if table == "quarantine"}
     with guard.store.reading() as session:
         present = {row.clear.uid: row for row in rows_by_uid(session, kab, voters)}
+        here = (Voter.kab == kab, Voter.uid.in_(voters))
+        came = {row.uid: row.load for row in session.execute(select(Voter.uid, Voter.load).where(*here))}
         found = session.scalars(select(Quarantine).where(Quarantine.kab == kab, Quarantine.uid.in_(blobs)))
         waiting = {row.uid: _blob(row) for row in found}
     for uid, (version, seal) in voters.items():
         row = present.get(uid)
         walk.made["voter"] += version == 1 and row is not None
-        what = _voter_trouble(guard, row, version, seal, walk, seq)
+        what = _voter_trouble(guard, row, version, seal, walk, seq) or _load_trouble(batch.load, came.get(uid, batch.load), walk)
         if what:
             yield Mismatch(seq, f"voter {uid}: {what}")
     for uid, seal in blobs.items():
@@ -127,6 +170,18 @@ def _check_batch(guard: Guard, seq: int, kab: str, written: Sequence[Written], w
         what = _blob_trouble(guard, waiting.get(uid), seal)
         if what:
             yield Mismatch(seq, f"quarantine {uid}: {what}")
+    if batch.load:
+        before = walk.loads.get(batch.load, (0, 0, 0))
+        walk.loads[batch.load] = (before[0] + batch.totals[0], before[1] + batch.totals[1], before[2] + batch.totals[2])
+
+
+def _load_trouble(load: str, present: str | None, walk: _Walk) -> str:
+    """Say what is wrong with the load a row names. load: as the log says, "" for a correction; None: stored before rows named theirs."""
+    if not load or present == load:
+        return ""
+    if present is None and load not in walk.undone:
+        return ""
+    return "moved to another load" if present is not None else "taken out of its load, which was undone"
 
 
 def _voter_trouble(guard: Guard, row: SealedRow | None, version: int, seal: bytes, walk: _Walk, seq: int) -> str:
@@ -208,3 +263,55 @@ def _indexes(store: Store) -> Iterator[Mismatch]:
         for query, words in cases:
             for uid in session.scalars(query.limit(_NAMED)):
                 yield Mismatch(None, words.format(uid))
+
+
+def _undone(guard: Guard) -> tuple[dict[str, int], list[Mismatch]]:
+    """Return the loads that entries say were undone, each with its entry, and what is wrong with such entries."""
+    joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
+    query = (
+        select(TrailEntry.seq, TrailEntry.body, TrailPayload.day, TrailPayload.wrapped, TrailPayload.sealed)
+        .outerjoin(TrailPayload, joined)
+        .where(TrailEntry.log == guard.log, *_UNDID)
+        .order_by(TrailEntry.seq)
+    )
+    found, bad = dict[str, int](), list[Mismatch]()
+    with guard.store.reading() as session:
+        rows = session.execute(query).all()
+    for seq, body, day, wrapped, sealed in rows:
+        try:
+            entry = parse(body)
+            content = _content(guard, entry, day, wrapped, sealed) or {}
+            load, stored, held = str(content["load"]), int(str(content["sealed"])), int(str(content["quarantined"]))
+            if entry["detail"] is None or entry["detail"]["sha256"] != retracted(load, stored, held).hex():
+                raise ValueError
+        except (BadInput, SealBroken, KeyError, ValueError, TypeError):
+            bad.append(Mismatch(seq, "its payload does not open or does not name the load it undid"))
+            continue
+        found[load] = seq
+    return found, bad
+
+
+def _loads(guard: Guard, walk: _Walk) -> Iterator[Mismatch]:
+    """Say which loads are not as the log says: hidden, shown again, gone, or with other totals."""
+    seals, seen = RecordSeal(guard.keys), set[str]()
+    with guard.store.reading() as session:
+        for load in session.scalars(select(Load).order_by(Load.uid).execution_options(yield_per=_PAGE)):
+            seen.add(load.uid)
+            what = _row_trouble(seals, load, walk)
+            if what:
+                yield Mismatch(walk.undone.get(load.uid), f"load {load.uid}: {what}")
+    for uid in sorted((walk.loads.keys() | walk.undone.keys()) - seen):
+        yield Mismatch(walk.undone.get(uid), f"load {uid}: the row is gone")
+
+
+def _row_trouble(seals: RecordSeal, load: Load, walk: _Walk) -> str:
+    if load.uid in walk.undone and load.state != UNDONE:
+        return "the log says it was undone; the store counts it in"
+    if load.state == UNDONE and load.uid not in walk.undone:
+        return "no entry undid it; its rows are hidden from the roll"
+    try:
+        loads.check(seals, load)
+    except SealBroken as broken:
+        return broken.detail.split(": ", 1)[-1]
+    totals = (load.rows_read, load.rows_sealed, load.rows_quarantined)
+    return "" if totals == walk.loads.get(load.uid, (0, 0, 0)) else "its totals are not those of its entries"

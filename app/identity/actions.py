@@ -31,15 +31,15 @@ def begin_login(
 ) -> Opened:
     """Check name and password; return a half session whose second factor is still owed. It replaces *instead*, another half one.
 
-    The attempt is counted before the check, per name and per address; unknown, disabled and known names cost the same and get the
-    same answer. Raises BadInput (field ``username``), TooMany, TrailDown, StoreDown, KeysDown, Unavailable.
+    The attempt is counted before the check, per name and per address; unknown, disabled, lapsed and known names cost the same and get
+    the same answer. Raises BadInput (field ``username``), TooMany, TrailDown, StoreDown, KeysDown, Unavailable.
     """
     name = rules.fold_username(username)
     account = _account_named(identity, name)
     who = _actor(account, visitor) if account else visitor
     ticket = _ticket(identity, who, name, Action.SESSION_LOGIN, now)
     right = identity.hasher.check(identity.keys, account.password_hash if account else None, password)
-    if account is None or not right or account.disabled_at is not None:
+    if account is None or not right or not _may_sign_in(account, now):
         outcome = Outcome.DENIED if right else Outcome.FAILED
         write(identity, entry(identity, who, Action.SESSION_LOGIN, outcome, now))
         raise BadInput("wrong name or password", field="username", public=WRONG_NAME_OR_PASSWORD)
@@ -166,7 +166,9 @@ def change_password(identity: Identity, person: Person, visitor: Visitor, curren
         previous=person.session, detail=rules.account_detail(person.uid),
     )  # fmt: skip
     with identity.store.writing() as session:
-        session.execute(update(Account).where(Account.uid == person.uid).values(password_hash=hashed, must_change=False))
+        session.execute(
+            update(Account).where(Account.uid == person.uid).values(password_hash=hashed, must_change=False, invited_until=None)
+        )
         sessions.carry_on(session, fresh, person, now)
         sessions.end_all(session, person.uid, now, but=fresh)
         write_within(identity, session, ready)
@@ -279,6 +281,11 @@ def _account_named(identity: Identity, name: str) -> Account | None:
         if account is not None:
             session.expunge(account)
         return account
+
+
+def _may_sign_in(account: Account, now: datetime) -> bool:
+    lapsed = rules.invite_over(must_change=account.must_change, invited_until=account.invited_until, now=now)
+    return account.disabled_at is None and not lapsed
 
 
 def _actor(account: Account, visitor: Visitor) -> Actor:

@@ -28,6 +28,13 @@ _SEATS: Mapping[Role, tuple[str, str]] = {
     Role.BAWASLU_KAB: ("bawaslu", REGENCY),
 }
 
+# Whoever grants never reads, whoever reads never decides, the auditor does neither, who makes accounts has no other use of them:
+# each of these roles stands alone (docs/identity.md, separation of duties).
+ALONE = frozenset({Role.PENYETUJU, Role.PETUGAS_KEAMANAN, Role.PEJABAT_PDP, Role.ADMIN_SISTEM})
+# A one-time password lies on paper or in a letter; after three days it is worth nothing more.
+INVITE = timedelta(hours=72)
+_LONGEST_REASON = 300  # the width of the columns that keep one
+
 # Session lifetimes: OWASP ASVS 5.0 7.3.1 and 7.3.2 ask for both an idle and an absolute limit.
 IDLE = timedelta(minutes=15)
 IDLE_ADMIN = timedelta(minutes=5)
@@ -150,7 +157,49 @@ def parse_roles(words: Iterable[str], office: str) -> tuple[Role, ...]:
         raise BadInput("no role, or one twice", field="roles", public=N_("Beri sedikitnya satu peran, masing-masing satu kali."))
     for role in roles:
         _seated(role, office)
+    _separate(roles)
     return roles
+
+
+def fitting_roles(office: str) -> tuple[Role, ...]:
+    """Return the roles a person of *office* may hold, in the order of the vocabulary."""
+    institution, level = _seat(office)
+    return tuple(role for role in Role if role is not Role.PROSES and _SEATS.get(role, (institution, level)) == (institution, level))
+
+
+def parse_reason(text: str) -> str:
+    """Return a reason in one line of single spaces. Raises BadInput (field ``reason``) when empty, too long or not printable."""
+    reason = " ".join(unicodedata.normalize("NFC", text).split())
+    if len(reason) < 3 or len(reason) > _LONGEST_REASON or not reason.isprintable():
+        raise BadInput(
+            "reason is empty, too long or not printable",
+            field="reason",
+            public=N_("Tulis alasannya, 3 sampai 300 huruf, tanpa data pemilih. Alasan ikut tercatat di jejak audit."),
+        )
+    return reason
+
+
+def invite_over(*, must_change: bool, invited_until: datetime | None, now: datetime) -> bool:
+    """Say whether an account still has its one-time password and the time to use it has passed (None: there never was one)."""
+    return must_change and (invited_until is None or now >= invited_until)
+
+
+def _seat(office: str) -> tuple[str, str]:
+    institution, _, region = office.partition("-")
+    return institution, NATIONAL if region == "00" else REGENCY if "." in region else PROVINCE
+
+
+def _separate(roles: tuple[Role, ...]) -> None:
+    """Refuse a role that must stand alone beside any other. Raises BadInput (field ``roles``)."""
+    if len(roles) > 1 and ALONE.intersection(roles):
+        raise BadInput(
+            f"{min(ALONE.intersection(roles)).value} is held beside another role",
+            field="roles",
+            public=N_(
+                "Penyetuju, petugas keamanan, pejabat pelindungan data dan admin sistem tidak boleh merangkap peran lain: "
+                "yang memberi izin atau memeriksa tidak ikut membaca data. Pilih satu peran; untuk tugas lain, undang orang lain."
+            ),
+        )
 
 
 def _seated(role: Role, office: str) -> None:
@@ -158,8 +207,7 @@ def _seated(role: Role, office: str) -> None:
         raise BadInput(
             "proses is no person's role", field="roles", public=N_("Peran proses hanya untuk perintah di mesin, bukan untuk orang.")
         )
-    institution, _, region = office.partition("-")
-    level = NATIONAL if region == "00" else REGENCY if "." in region else PROVINCE
+    institution, level = _seat(office)
     if _SEATS.get(role, (institution, level)) != (institution, level):
         raise BadInput(
             f"role {role.value} does not sit in office {office}",

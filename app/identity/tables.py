@@ -17,6 +17,7 @@ class Account(Base):
     default. password_hash: argon2id of the peppered password. seed: TOTP secret sealed with account and seed_version as context;
     None until enrolment. last_step: newest TOTP time step consumed. barred_step: a step still to come whose code was told to be
     ahead of the clock (a hint), so it may not be used when it comes. factor_failures: counts up to the authenticator's lock.
+    invited_until: when a one-time password lapses; None once the person has chosen their own. disabled_reason: why, in one line.
     """
 
     __tablename__ = "account"
@@ -36,7 +37,9 @@ class Account(Base):
     factor_failures: Mapped[int] = mapped_column(default=0)
     language: Mapped[str] = mapped_column(String(2), default="id")
     created_at: Mapped[datetime]
+    invited_until: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None] = mapped_column(String(300))
 
 
 class LoginSession(Base):

@@ -116,16 +116,16 @@ class Jobs:
         """Return the job *uid*. Raises NotThere."""
         with self._store.reading() as session:
             job = session.get(Job, uid)
-        if job is None:
-            raise NotThere("no such job")
-        return self._view(job)
+            if job is None:
+                raise NotThere("no such job")
+            return self._view(job)
 
     def latest(self, kind: str, *, actor: str | None = None, limit: int = 20) -> list[JobView]:
         """Return the newest jobs of *kind* (of *actor*, when given), newest first."""
         query = select(Job).where(Job.kind == kind).order_by(Job.created_at.desc(), Job.uid).limit(limit)
         with self._store.reading() as session:
             found = session.scalars(query if actor is None else query.where(Job.actor == actor)).all()
-        return [self._view(job) for job in found]
+            return [self._view(job) for job in found]
 
     def work(self) -> None:
         """Begin to take work from the queue, in threads of this process; returns at once. Once per process."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.identity.room import Identity
+from app.kernel.fields import Stage
 from app.policy.decide import Policies
 from app.vault.records import RecordSeal
+
+EXTENSION = "gardu.mandates"
+# (region, moment) → the election in force there and its stage; None when no stage was ever set.
+Calendar = Callable[[str, datetime], tuple[str, Stage] | None]
+
+
+def no_calendar(region: str, now: datetime) -> None:
+    """Return that no election is in force: without a calendar nothing can be asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,3 +27,4 @@ class Mandates:
     identity: Identity
     policies: Policies
     seals: RecordSeal
+    calendar: Calendar = no_calendar

@@ -122,6 +122,10 @@ class KeyHouse:
         plain = self._entropy(KEY_SIZE) + bytes((bits,))
         return self._provider.wrap(plain, _context(purpose, scope, epoch))
 
+    def health(self) -> str:
+        """Return the provider's one line for the operator, after it wrapped and unwrapped something. Raises KeysDown."""
+        return self._provider.health()
+
     def forget(self) -> None:
         """Drop every opened key: after a rotation, or when the installation is locked."""
         self._newest = {}

@@ -14,13 +14,17 @@ from app.kernel.actor import Actor, Ask
 from app.kernel.errors import N_, BadInput, NotThere
 from app.kernel.fields import CELL_COUNT, Action, Basis, Element, Purpose, RowStatus
 from app.kernel.ids import decode_uid
-from app.kernel.regions import NATION, kab_of, parse_region
+from app.kernel.regions import NATION, is_within, kab_of, parse_region
+from app.mandates.rows import Held
+from app.mandates.use import best
+from app.policy.decide import Act, Denied
+from app.policy.visit import visit_for
 from app.touch import Disclosure, Guard, Listing, SearchKey
 from app.vault.blind import Blind
 from app.vault.house import KeyHouse
 from app.vault.seal import Clear, SealedRow
 from app.voters.elections import Standing, standing
-from app.voters.tables import NikIndex, Voter, VoterKey
+from app.voters.tables import UNDONE, Load, NikIndex, Voter, VoterKey
 
 # What a list shows of each voter: enough to recognise a person, no identity number.
 LISTED = (Element.NAMA, Element.JENIS_KELAMIN, Element.ALAMAT, Element.RT, Element.RW)
@@ -29,6 +33,8 @@ NO_STAGE, NO_VOTER = "tahapan-belum-ditetapkan", "tidak-ditemukan"
 # A page of a list; more would be a bulk read by another name.
 MOST_PER_PAGE = 100
 _CELLS = [getattr(Voter, f"c{number:02d}") for number in range(CELL_COUNT)]
+# Undone loads are few; a row from before loads were kept has none.
+_IN_ROLL = Voter.load.is_(None) | Voter.load.not_in(select(Load.uid).where(Load.state == UNDONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +77,37 @@ def stands(guard: Guard, actor: Actor, task: Task, action: Action, now: datetime
     return present
 
 
-def read_voter(guard: Guard, actor: Actor, task: Task, uid: str, now: datetime) -> tuple[Disclosure, Standing]:
-    """Load one row sealed and reveal it. Raises NotThere (absent, elsewhere or refused), SealBroken, TrailDown."""
+def read_voter(
+    guard: Guard, actor: Actor, task: Task, uid: str, now: datetime, *, held: Sequence[Held] = (), approved_subject: bool = False
+) -> tuple[Disclosure, Standing]:
+    """Load one row sealed and reveal it. Raises NotThere (absent, elsewhere or refused), SealBroken, TrailDown.
+
+    held: the actor's mandates in force; the one that serves the row's desa goes into the visit. approved_subject: the actor once
+    approved a request about this voter.
+    """
     present = stands(guard, actor, task, Action.VOTER_REVEAL, now)
     with guard.store.reading() as session:
         row = _first(session, _rows().where(Voter.kab == task.kab, Voter.uid == uid, Voter.election == present.election))
     if row is None:
         touch.absent(guard, actor, _ask(task, present, task.kab), uid, now=now)
-    return touch.reveal(guard, actor, _ask(task, present, task.kab), row, voting_day=present.voting_day, now=now), present
+    mandate = _serving(held, task, present, row.clear.desa, uid)
+    ask = _ask(task, present, task.kab)
+    disclosure = touch.reveal(
+        guard, actor, ask, row, voting_day=present.voting_day, now=now, mandate=mandate, approved_subject=approved_subject
+    )
+    return disclosure, present
 
 
-def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime) -> Listing:
-    """Search one NIK (16 digits) in the kab asked. Raises BadInput, NotThere (may not search), TrailDown."""
+def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime, *, within: Held | None = None) -> Listing:
+    """Search one NIK (16 digits) in the kab asked, or only in the region of the mandate *within*.
+
+    Raises BadInput, NotThere (may not search), TrailDown.
+    """
     if not (len(nik) == 16 and nik.isascii() and nik.isdigit()):
         raise BadInput("nik is not 16 digits", field="nik", public=N_("NIK terdiri dari 16 angka. Periksa kembali ketikannya."))
     present = stands(guard, actor, task, Action.VOTER_SEARCH, now)
+    if within is not None and _serving([within], task, present, within.region, within.subject) is None:
+        within = None
 
     def query() -> Select[tuple[object, ...]]:
         token = blind_of(guard.keys, task.kab).b_nik(nik, present.election)
@@ -95,7 +117,7 @@ def find_by_nik(guard: Guard, actor: Actor, task: Task, nik: str, now: datetime)
         )
         return rows.where(NikIndex.b_nik == token)
 
-    return _search(guard, actor, task, present, SearchKey({Element.NIK: nik}), query, now)
+    return _search(guard, actor, task, present, SearchKey({Element.NIK: nik}), query, now, within)
 
 
 def find_by_name(guard: Guard, actor: Actor, task: Task, name: str, birth_date: str, now: datetime) -> Listing:
@@ -111,8 +133,8 @@ def find_by_name(guard: Guard, actor: Actor, task: Task, name: str, birth_date: 
     return _search(guard, actor, task, present, key, query, now)
 
 
-def browse(guard: Guard, actor: Actor, task: Task, place: Place, now: datetime) -> tuple[Listing, str | None]:
-    """List the voters of one desa and TPS; return the page and where the next one starts (None at the end)."""
+def browse(guard: Guard, actor: Actor, task: Task, place: Place, now: datetime, *, held: Sequence[Held] = ()) -> tuple[Listing, str | None]:
+    """List the voters of one desa and TPS; return the page and where the next one starts (None at the end). held: as in ``read_voter``."""
     # The desa decides, whatever kab the form says: a desa elsewhere is refused by the policies, and recorded.
     task = replace(task, kab=kab_of(place.desa) or task.kab)
     present = stands(guard, actor, task, Action.VOTER_REVEAL, now)
@@ -128,8 +150,30 @@ def browse(guard: Guard, actor: Actor, task: Task, place: Place, now: datetime) 
         rows = _all(session, query)
     more = rows[place.limit - 1].clear.uid if len(rows) > place.limit else None
     ask = _ask(task, present, place.desa)
-    listing = touch.reveal_many(guard, actor, ask, rows[: place.limit], LISTED, voting_day=present.voting_day, now=now)
+    mandate = _serving(held, task, present, place.desa)
+    listing = touch.reveal_many(guard, actor, ask, rows[: place.limit], LISTED, voting_day=present.voting_day, now=now, mandate=mandate)
     return listing, more
+
+
+def searchable(guard: Guard, actor: Actor, task: Task, held: Sequence[Held], now: datetime) -> list[Held]:
+    """Return the mandates that let *actor* search the task's kab by NIK, widest first: those that open NIK in full, given a fresh code.
+
+    Asks the policies; opens and records nothing.
+    """
+    with guard.store.reading() as session:
+        present = standing(session, task.kab, now)
+    if present is None:
+        return []
+    found = []
+    for one in held:
+        if is_within(one.region, task.kab) and _serving([one], task, present, one.region) is not None:
+            visit = visit_for(actor, _ask(task, present, one.region), now, mandate=one)
+            try:
+                guard.policies.permits(replace(visit, factor_age=0), Act.CARI, (Element.NIK,))
+            except Denied:
+                continue
+            found.append(one)
+    return sorted(found, key=lambda one: (one.region.count("."), one.region))
 
 
 def blind_of(keys: KeyHouse, kab: str) -> Blind:
@@ -167,6 +211,7 @@ def _search(
     key: SearchKey,
     query: Callable[[], Select[tuple[object, ...]]],
     now: datetime,
+    within: Held | None = None,
 ) -> Listing:
     here = (Voter.kab == task.kab, Voter.election == present.election)
 
@@ -177,8 +222,12 @@ def _search(
                 return ()
             return _all(session, query().where(*here).limit(MOST_PER_PAGE))
 
-    ask = _ask(task, present, task.kab)
-    return touch.search(guard, actor, ask, key, find, LISTED, voting_day=present.voting_day, now=now)
+    ask = _ask(task, present, task.kab if within is None else within.region)
+    return touch.search(guard, actor, ask, key, find, LISTED, voting_day=present.voting_day, now=now, mandate=within)
+
+
+def _serving(held: Sequence[Held], task: Task, present: Standing, region: str, subject: str | None = None) -> Held | None:
+    return best(held, region=region, purpose=task.purpose, election=present.election, stage=present.stage, subject=subject)
 
 
 def _ask(task: Task, present: Standing, region: str) -> Ask:
@@ -186,7 +235,7 @@ def _ask(task: Task, present: Standing, region: str) -> Ask:
 
 
 def _rows(b_nik: InstrumentedAttribute[bytes] = Voter.b_nik, status: RowStatus | None = RowStatus.AKTIF) -> Select[tuple[object, ...]]:
-    """Select everything a SealedRow is made of; rows of another *status* (struck from the roll) are left out.
+    """Select everything a SealedRow is made of; rows of another *status* (struck from the roll) and of undone loads are left out.
 
     A missing key comes out empty, which the seal refuses: a row without its key is broken, not absent.
     """
@@ -197,7 +246,7 @@ def _rows(b_nik: InstrumentedAttribute[bytes] = Voter.b_nik, status: RowStatus |
         )
         .outerjoin(VoterKey, (VoterKey.kab == Voter.kab) & (VoterKey.uid == Voter.uid))
     )  # fmt: skip
-    return query if status is None else query.where(Voter.status == status.value)
+    return query if status is None else query.where(Voter.status == status.value, _IN_ROLL)
 
 
 def _sealed(values: Sequence[object]) -> SealedRow:

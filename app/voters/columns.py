@@ -33,6 +33,10 @@ class Layout:
     width: int
     cells: tuple[int | None, ...]
 
+    def __str__(self) -> str:
+        """Return it as a load keeps it, e.g. ``18:0,1,2,-,4``: width, then the cell of each of COLUMNS."""
+        return f"{self.width}:{','.join('-' if cell is None else str(cell) for cell in self.cells)}"
+
 
 def read_naming(content: bytes) -> Naming:
     """Return the naming that a mapping file (TOML, UTF-8) states.
@@ -88,6 +92,33 @@ def lay_out(names: Sequence[str], naming: Naming) -> Layout:
             public=N_("Ada kolom yang tidak dikenal. Hapus kolom itu, petakan dalam berkas pemetaan, atau sebutkan di daftar ignore."),
         )
     return Layout(len(names), tuple(folded.index(wanted[column]) if wanted[column] in folded else None for column in COLUMNS))
+
+
+def propose(names: Sequence[str]) -> Layout:
+    """Return where the DP4 columns stand by their own names; None for what is absent or stands twice: somebody will choose."""
+    folded = [_fold(name) for name in names]
+    return Layout(len(names), tuple(folded.index(one) if folded.count(one) == 1 else None for one in map(_fold, COLUMNS)))
+
+
+def choose(width: int, chosen: Mapping[str, int]) -> Layout:
+    """Return the layout that somebody chose: the cell (from 0) of each DP4 column; a column not named is left out.
+
+    Raises BadInput: a required column without a cell, or one cell for two columns; ``field`` names the columns, comma-separated.
+    """
+    if not all(column in COLUMNS and 0 <= cell < width for column, cell in chosen.items()):
+        raise BadInput("no such column or cell", field="columns")
+    missing = [column for column in REQUIRED if column not in chosen]
+    if missing:
+        raise BadInput(f"columns missing: {', '.join(missing)}", field=", ".join(missing), public=CHOOSE_ALL)
+    times = Counter(chosen.values())
+    twice = [column for column in COLUMNS if column in chosen and times[chosen[column]] > 1]
+    if twice:
+        raise BadInput(f"one cell for two columns: {', '.join(twice)}", field=", ".join(twice), public=CHOOSE_ONCE)
+    return Layout(width, tuple(chosen.get(column) for column in COLUMNS))
+
+
+CHOOSE_ALL = N_("Ada kolom wajib yang belum dipilih. Pilih judul kolomnya, lalu kirim lagi.")
+CHOOSE_ONCE = N_("Satu judul kolom dipilih untuk dua kolom DP4. Setiap judul hanya boleh dipilih sekali.")
 
 
 def _by_column(columns: Mapping[str, str]) -> dict[str, str]:

@@ -34,16 +34,24 @@ from app.places import Places
 from app.store.bulk import among, put
 from app.touch import Guard, Receipt
 from app.vault.blind import FileDigest
+from app.vault.records import RecordSeal
 from app.vault.seal import SealedBlob, SealedRow
+from app.voters import loads
 from app.voters.actions import blind_of, rows_by_nik
+from app.voters.columns import Layout
 from app.voters.elections import Standing, standing
-from app.voters.reader import rows, survey
-from app.voters.rules.findings import Finding, Reason
+from app.voters.reader import Source, rows, survey
+from app.voters.rules.findings import WHOLE_ROW, Finding, Reason
+from app.voters.rules.rows import COLUMNS
 from app.voters.sealing import Columns, Raw, Ready, Sealer, sealed
-from app.voters.tables import Election, Load, NikIndex, Quarantine, Voter, VoterKey
+from app.voters.tables import UNDONE, Election, Load, NikIndex, Quarantine, Voter, VoterKey
 
+ALREADY = N_("Berkas yang sama persis sudah pernah dimuat. Tidak ada yang diubah; lihat hasilnya di riwayat pemuatan.")
+CARRIED_ON = N_("Berkas yang sama sedang dimuat oleh proses lain. Tidak ada yang diubah; tunggu hasilnya di riwayat pemuatan.")
+OTHER_COLUMNS = N_("Berkas ini sudah sebagian dimuat dengan pilihan kolom yang lain. Pilih kolom yang sama seperti waktu itu.")
 # Rows per transaction: about 30 ms of SQLite's write lock, and one log entry of about 60 kB payload.
 BATCH = 500
+_CODES = frozenset(reason.value for reason in Reason)
 _VOTERS, _KEYS, _INDEX, _WAITING = (cast(Table, table.__table__) for table in (Voter, VoterKey, NikIndex, Quarantine))
 
 
@@ -71,13 +79,21 @@ class _Batch:
     known: frozenset[str] = frozenset()  # uids that the NIK index named when duplicates were looked for
 
 
+def _nobody(load: str) -> None:
+    """Tell nobody."""
+
+
 class _Overtaken(Exception):
     """Another load brought in a NIK of this batch after its duplicates were looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """An intake into one kab/kota (code ``PP.KK``) of one election."""
+    """An intake into one kab/kota (code ``PP.KK``) of one election.
+
+    helper: a second process may seal, where that helps. upload: uid of the uploaded file it comes from. opened: told the uid of the load
+    before its first row is stored.
+    """
 
     guard: Guard
     places: Places
@@ -85,6 +101,9 @@ class Intake:
     clock: Clock
     kab: str
     election: str
+    helper: bool = True
+    upload: str | None = None
+    opened: Callable[[str], None] = _nobody
 
     def prepare(self) -> Standing:
         """Return where the election stands here. Raises BadInput when the region is no kab/kota or no stage was set."""
@@ -97,22 +116,23 @@ class Intake:
             raise BadInput(detail, field="election", public=N_("Tahapan pemilu belum ditetapkan untuk wilayah ini."))
         return present
 
-    def load(self, path: Path, mapping: Path | None, advance: Callable[[int, int], None]) -> Done:
-        """Load the file at *path*. advance is told (bytes done, bytes in all).
+    def load(self, source: Source, mapping: Path | Layout | None, advance: Callable[[int, int], None]) -> Done:
+        """Load the file *source*. mapping: as for ``reader.survey``. advance is told (bytes done, bytes in all).
 
         Raises BadInput (not a DP4 file: says why), Conflict (already loaded, or being loaded), NotThere (refused), TrailDown.
         """
         present = self.prepare()
         digest = FileDigest(self.guard.keys.key("index", NATION))
-        surveyed = survey(path, mapping, digest.update)
-        load, resumed = self._open(digest.digest())
+        surveyed = survey(source, mapping, digest.update)
+        load, resumed = self._open(digest.digest(), surveyed.layout)
+        self.opened(load.uid)
         ask = Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, self.kab, self.election, present.stage)
         key, blind = self.guard.keys.key("seal", self.kab), blind_of(self.guard.keys, self.kab)
         sealer = Sealer(self.kab, self.election, load.uid, present.voting_day, self.places, key, blind)
         # A second process pays from the third batch on.
-        apart = surveyed.rows_estimate - load.rows_read > 2 * BATCH
+        apart = self.helper and surveyed.rows_estimate - load.rows_read > 2 * BATCH
         receipt = None
-        with closing(sealed(sealer, _chunks(rows(path, surveyed, skip=load.rows_read)), apart)) as batches:
+        with closing(sealed(sealer, _chunks(rows(source, surveyed, skip=load.rows_read)), apart)) as batches:
             for chunk, made in batches:
                 receipt = self._bring_in(chunk, made, sealer, ask, load)
                 advance(chunk[-1].end, surveyed.size)
@@ -125,30 +145,37 @@ class Intake:
         query = select(Quarantine.row_no, Quarantine.reasons).where(Quarantine.load == load).order_by(Quarantine.row_no)
         with self.guard.store.reading() as session:
             for row_no, reasons in session.execute(query):
-                yield row_no, [Finding(name, Reason(code)) for name, code in (pair.split(":") for pair in reasons.split(","))]
+                yield row_no, read_reasons(reasons)
 
-    def _open(self, digest: bytes) -> tuple[Load, bool]:
+    def _open(self, digest: bytes, layout: Layout) -> tuple[Load, bool]:
         """Begin a load, or take up one that was cut off."""
         try:
-            return self._begun(digest)
+            return self._begun(digest, layout)
         except IntegrityError:
-            raise Conflict("another process began to load this file at the same moment; nothing was changed by this one") from None
+            detail = "another process began to load this file at the same moment; nothing was changed by this one"
+            raise Conflict(detail, public=CARRIED_ON) from None
 
-    def _begun(self, digest: bytes) -> tuple[Load, bool]:
+    def _begun(self, digest: bytes, layout: Layout) -> tuple[Load, bool]:
         with self.guard.store.writing() as session:
-            known = session.scalar(select(Load).where(Load.digest == digest, Load.election == self.election))
+            same = (Load.digest == digest, Load.election == self.election, Load.state != UNDONE)
+            known = session.scalar(select(Load).where(*same))
             if known is None:
                 load = Load(
                     uid=new_uid(), kind="dp4", digest=digest, kab=self.kab, election=self.election, actor=self.actor.uid,
-                    state="running", rows_read=0, rows_sealed=0, rows_quarantined=0, warnings="{}", started_at=self.clock.now(),
+                    state=loads.RUNNING, rows_read=0, rows_sealed=0, rows_quarantined=0, warnings="{}", started_at=self.clock.now(),
+                    finished_at=None, layout=str(layout), upload=self.upload, undone_at=None, undone_by=None,
                 )  # fmt: skip
+                loads.seal(self._seals, load)
                 session.add(load)
                 session.flush()
                 session.expunge(load)
                 return load, False
-            if known.state == "done" or known.kab != self.kab:
+            loads.check(self._seals, known)
+            if known.state == loads.DONE or known.kab != self.kab:
                 when = f"{known.started_at:%Y-%m-%d %H:%M} UTC into {known.kab}"
-                raise Conflict(f"this file was already loaded ({when}, load {known.uid}); nothing was changed")
+                raise Conflict(f"this file was already loaded ({when}, load {known.uid}); nothing was changed", public=ALREADY)
+            if known.layout not in (None, str(layout)):
+                raise Conflict(f"load {known.uid} was begun with other columns ({known.layout}); nothing was changed", public=OTHER_COLUMNS)
             session.expunge(known)
             return known, True
 
@@ -198,8 +225,12 @@ class Intake:
         pairs = [(row.nik, found) for row in ready for found in by_token.get(row.b_nik, ())]
         return set(touch.duplicates(self.guard, self.actor, ask, pairs, now=now))
 
+    @property
+    def _seals(self) -> RecordSeal:
+        return RecordSeal(self.guard.keys)
+
     def _store(self, batch: _Batch, ask: Ask, load: Load) -> Receipt:
-        totals = _totals(load, batch)
+        totals = self._resealed(load, _totals(load, batch))
         written = [("voter", row.uid, row.version, row.seal) for row in batch.sealed]
         written += [("quarantine", blob.uid, 1, blob.seal) for blob in batch.blobs]
 
@@ -207,16 +238,23 @@ class Intake:
             self._demand_unclaimed(session, batch)
             _insert(session, batch)
             # Only the process that read up to here may go on: a second one on the same file stops here.
-            here = (Load.uid == load.uid, Load.rows_read == load.rows_read, Load.state == "running")
+            here = (Load.uid == load.uid, Load.rows_read == load.rows_read, Load.state == loads.RUNNING)
             moved = session.execute(update(Load).where(*here).values(totals))
             if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
-                raise Conflict(f"load {load.uid} is being carried on by another process; nothing of this batch was stored")
+                detail = f"load {load.uid} is being carried on by another process; nothing of this batch was stored"
+                raise Conflict(detail, public=CARRIED_ON)
 
         extra: dict[str, Json] = {"load": load.uid, "read": batch.read, "sealed": len(batch.sealed), "quarantined": len(batch.blobs)}
         receipt = touch.admit(self.guard, self.actor, ask, written, write, now=self.clock.now(), extra=extra)
-        for name, value in totals.items():
-            setattr(load, name, value)
+        _set(load, totals)
         return receipt
+
+    def _resealed(self, load: Load, changes: Mapping[str, object]) -> dict[str, object]:
+        """Return *changes*, and the seal of *load* once they are made."""
+        changed = Load(**{column.key: getattr(load, column.key) for column in Load.__table__.columns})
+        _set(changed, changes)
+        loads.seal(self._seals, changed)
+        return {**changes, "seal": changed.seal}
 
     def _demand_unclaimed(self, session: Session, batch: _Batch) -> None:
         """Raise _Overtaken when the index knows a NIK of *batch* that it did not know when the batch was checked."""
@@ -228,8 +266,20 @@ class Intake:
     def _finish(self, load: Load) -> None:
         if load.rows_read != load.rows_sealed + load.rows_quarantined:
             raise AssertionError("control total broken: rows read is not rows sealed plus rows quarantined")
+        changes = self._resealed(load, {"state": loads.DONE, "finished_at": self.clock.now()})
         with self.guard.store.writing() as session:
-            session.execute(update(Load).where(Load.uid == load.uid).values(state="done", finished_at=self.clock.now()))
+            session.execute(update(Load).where(Load.uid == load.uid, Load.state == loads.RUNNING).values(changes))
+
+
+def read_reasons(text: str) -> list[Finding]:
+    """Return what a quarantined row's ``reasons`` say; a pair that no rule of ours ever wrote is left out."""
+    pairs = [pair.partition(":") for pair in text.split(",")]
+    return [Finding(name, Reason(code)) for name, _, code in pairs if code in _CODES and name in (*COLUMNS, WHOLE_ROW)]
+
+
+def _set(load: Load, changes: Mapping[str, object]) -> None:
+    for name, value in changes.items():
+        setattr(load, name, value)
 
 
 def _totals(load: Load, batch: _Batch) -> dict[str, object]:

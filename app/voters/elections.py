@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.kernel.errors import N_, BadInput
 from app.kernel.fields import Stage
+from app.kernel.regions import NATION, kab_of
 from app.voters.tables import Election, StageEntry
 
 # It stands in the store, in entries and in the key of the NIK index; the width is that of the columns.
@@ -44,6 +45,15 @@ def standing(session: Session, kab: str, now: datetime, election: str | None = N
         return None
     entry, voting_day = row
     return Standing(entry.election, voting_day, Stage(entry.stage), entry.since)
+
+
+def newest_within(session: Session, region: str, now: datetime) -> Standing | None:
+    """Return the newest stage in force at *now* in a kab/kota, or in any kab/kota of a wider *region*; None when none was set."""
+    if kab_of(region) is not None:
+        return standing(session, region, now)
+    query = select(StageEntry.kab).where(StageEntry.since <= now).order_by(StageEntry.since.desc()).limit(1)
+    kab = session.scalar(query if region == NATION else query.where(StageEntry.kab.startswith(f"{region}.")))
+    return None if kab is None else standing(session, kab, now)
 
 
 def set_stage(session: Session, election: str, voting_day: date, kabs: Iterable[str], stage: Stage, actor: str, now: datetime) -> int:

@@ -12,15 +12,16 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
 from app.kernel.errors import N_, BadInput
-from app.voters.columns import STANDARD, Layout, Naming, lay_out, read_naming, recognised
+from app.voters.columns import STANDARD, Layout, Naming, lay_out, propose, read_naming, recognised
 from app.voters.rules.findings import WHOLE_ROW, Finding, Reason
-from app.voters.rules.rows import COLUMNS, RawRow, UnreadableRow
+from app.voters.rules.rows import COLUMNS, REQUIRED, RawRow, UnreadableRow
 
 Source = Path | Callable[[], BinaryIO]
 
@@ -34,6 +35,8 @@ _HEADER = 1 << 16
 _MOST_LINES = 20
 _DELIMITERS = ",;\t|"
 
+# What stands in a voter's cells and not in a header: a long number, also as a spreadsheet shortens it, or a date.
+_VALUE = re.compile(r"\d{6}|\d[.,]\d+E|\d{1,4}[-/|.]\d{1,2}[-/|.]\d", re.IGNORECASE | re.ASCII)
 # First bytes of what people send in place of CSV.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip, xlsx or ods"),
@@ -59,7 +62,7 @@ class Survey:
 
     size: bytes. encoding: ``utf-8`` or ``cp1252``. delimiter: one of comma, semicolon, tab, pipe. layout: where the columns
     stand. start: offset of the first row. rows_estimate: lines after the header; the rows are as many, but for empty lines
-    and line ends inside quotes.
+    and line ends inside quotes. names: the header's cells as they stand; in a file without a header they are a voter's.
     """
 
     size: int
@@ -68,25 +71,52 @@ class Survey:
     layout: Layout
     start: int
     rows_estimate: int
+    names: tuple[str, ...] = field(default=(), repr=False)
 
 
 def survey(
-    source: Source, mapping: Path | None = None, feed: Callable[[bytes], object] | None = None, *, largest: int = LARGEST_FILE
+    source: Source, mapping: Path | Layout | None = None, feed: Callable[[bytes], object] | None = None, *, largest: int = LARGEST_FILE
 ) -> Survey:
     """Read the whole of *source* once and return how to read its rows.
 
-    source: a path, or a function that opens the same seekable bytes anew. mapping: a mapping file (see ``read_naming``).
-    feed: is given every byte, in order, for a digest; when this raises it may have had a part only. largest: bytes. Raises
+    source: a path, or a function that opens the same seekable bytes anew. mapping: a mapping file (see ``read_naming``), or a layout that
+    somebody chose for this very file (see ``look``). feed: is given every byte, in order, for a digest; when this raises it may have had a part only. largest: bytes. Raises
     BadInput for what is not a DP4 file, at once for anything that its beginning or its size shows; ``public`` says the
     remedy, ``detail`` and ``field`` name what and where, never a value.
     """
+    if isinstance(mapping, Layout):
+        return _survey(source, STANDARD, lambda names: _chosen(mapping, names), feed, largest)
     naming = _naming(mapping)
+    return _survey(source, naming, lambda names: lay_out(names, naming), feed, largest)
+
+
+def look(source: Source, feed: Callable[[bytes], object] | None = None, *, largest: int = LARGEST_FILE) -> Survey:
+    """As ``survey``, for a file whose columns somebody will choose: the layout is a proposal, with None where nothing has the name.
+
+    Raises BadInput as ``survey`` does, but not for columns that are missing or unknown, unless the first row seems to be a voter.
+    """
+    return _survey(source, STANDARD, _proposed, feed, largest)
+
+
+def first_cells(source: Source, found: Survey, most: int) -> list[list[str]]:
+    """Return the cells of the first *most* rows that can be split, as they stand. They are voters' values: keep them in memory."""
+    with _opened(source) as stream:
+        stream.seek(found.start)
+        lines = _Lines(stream, found.encoding, found.start)
+        records = (cells for cells in islice(_records(lines, found.delimiter, found.layout.width), most) if isinstance(cells, list))
+        return list(records)
+
+
+def _survey(
+    source: Source, naming: Naming, place: Callable[[list[str]], Layout], feed: Callable[[bytes], object] | None, largest: int
+) -> Survey:
     with _opened(source) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
         head = _read_full(stream, _CHUNK)
         _refuse_nonsense(head)
-        delimiter, layout, start = _read_header(head, naming)
+        delimiter, names, start = _read_header(head, naming)
+        layout = place(names)
         if size > largest:
             raise BadInput(f"{size} bytes, more than {largest}", field="file", public=_TOO_LARGE)
         judge = _Judge(start)
@@ -96,7 +126,22 @@ def survey(
                 feed(chunk)
             judge.take(chunk)
             chunk = stream.read(_CHUNK)
-    return Survey(judge.size, judge.encoding(head.startswith(codecs.BOM_UTF8)), delimiter, layout, start, judge.rows_estimate())
+    encoding = judge.encoding(head.startswith(codecs.BOM_UTF8))
+    return Survey(judge.size, encoding, delimiter, layout, start, judge.rows_estimate(), tuple(names))
+
+
+def _proposed(names: list[str]) -> Layout:
+    layout = propose(names)
+    # Nothing known and a long number or a date among the names: a voter, not a header.
+    if all(cell is None for cell in layout.cells) and (len(names) < len(REQUIRED) or any(map(_VALUE.search, names))):
+        return lay_out(names, STANDARD)
+    return layout
+
+
+def _chosen(layout: Layout, names: list[str]) -> Layout:
+    if len(names) != layout.width:
+        raise _changed()
+    return layout
 
 
 def rows(source: Source, found: Survey, skip: int = 0) -> Iterator[RawRow | UnreadableRow]:
@@ -266,8 +311,8 @@ def _refuse_nonsense(head: bytes) -> None:
         raise BadInput("NUL bytes near the beginning", field="file", public=_NOT_CSV)
 
 
-def _read_header(head: bytes, naming: Naming) -> tuple[str, Layout, int]:
-    """Return delimiter, layout and the offset after the header. Raises BadInput when *head* begins with no usable header."""
+def _read_header(head: bytes, naming: Naming) -> tuple[str, list[str], int]:
+    """Return delimiter, the header's cells and the offset after it. Raises BadInput when *head* begins with no line of text."""
     mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     lines = _LINE.findall(head[mark : mark + _HEADER])
     if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
@@ -275,9 +320,10 @@ def _read_header(head: bytes, naming: Naming) -> tuple[str, Layout, int]:
     if len(lines[0]) >= _HEADER:
         raise BadInput(f"first line longer than {_HEADER} bytes", field="file", public=_NOT_CSV)
     tried = [_split_header(lines[:_MOST_LINES], delimiter) for delimiter in _DELIMITERS]
-    best = max(range(len(_DELIMITERS)), key=lambda place: recognised(tried[place][0], naming))
+    # Where no name is known, the delimiter that makes most cells.
+    best = max(range(len(_DELIMITERS)), key=lambda place: (recognised(tried[place][0], naming), len(tried[place][0])))
     names, used = tried[best]
-    return _DELIMITERS[best], lay_out(names, naming), mark + sum(map(len, lines[:used]))
+    return _DELIMITERS[best], names, mark + sum(map(len, lines[:used]))
 
 
 def _split_header(lines: list[bytes], delimiter: str) -> tuple[list[str], int]:

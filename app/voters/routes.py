@@ -16,12 +16,16 @@ from app.kernel.errors import N_, BadInput, NotThere, StepUpNeeded
 from app.kernel.fields import ELEMENTS, Element, Purpose, Role, View
 from app.kernel.ids import decode_uid
 from app.kernel.regions import is_within, kab_of, parse_region
+from app.mandates import actions as mandates
+from app.mandates.rows import Held
 from app.places import Places
 from app.policy.catalog import Labels
 from app.policy.decide import Act, Denied
+from app.policy.explain import Explanation, Next
 from app.touch import Disclosure, Listing, Receipt
 from app.voters import actions
 from app.voters.actions import LISTED, MOST_PER_PAGE, Place, Task
+from app.voters.asking import Used, ask_url, used, used_in
 from app.voters.elections import Standing
 from app.voters.room import EXTENSION, Roll
 from app.voters.rules.dates import parse_date
@@ -34,8 +38,9 @@ blueprint = Blueprint("voters", __name__)
 
 # Roles whose work is the roll. Everybody else gets 403 here, before any policy is asked; the policies would refuse them too.
 READERS = (Role.KPU_KAB, Role.KPU_PROV, Role.KPU_RI, Role.BAWASLU_KAB, Role.BAWASLU_PROV, Role.BAWASLU_RI)
-# Who may search by a key of identity; the others browse by desa and TPS.
+# Who may search by a key of identity without a mandate; the others browse by desa and TPS.
 SEARCHERS = frozenset({Role.KPU_KAB})
+LIAISONS = frozenset({Role.BAWASLU_KAB, Role.BAWASLU_PROV, Role.BAWASLU_RI})
 PER_PAGE = 25
 _TPS = re.compile(r"[0-9]{1,3}", re.ASCII)
 
@@ -54,6 +59,7 @@ class ElementRow:
     owner: str
     more: str
     correct_url: str | None = None
+    ask_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +121,17 @@ def search() -> str | Response | tuple[str, int]:
 
 
 @blueprint.get("/voters/<public_id>")
-@gate.roles(*READERS)
+@gate.roles(*READERS, Role.PEJABAT_PDP)
 def voter(public_id: str) -> str:
     """Read one voter: each of the 13 elements with its view and why."""
-    actor, roll = gate.current_actor(), _roll()
+    actor, roll, now = gate.current_actor(), _roll(), _roll().clock.now()
     kab, uid = actions.parse_public_id(public_id)
     task = _task(roll, actor, kab)
     actor = gate.current_actor()
-    disclosure, present = actions.read_voter(roll.guard, actor, task, uid, roll.clock.now())
+    held = mandates.active(roll.mandates, actor.uid, now)
+    # The policies look at it for this role alone.
+    approved = actor.role is Role.PEJABAT_PDP and mandates.approved_subject(roll.mandates, actor.uid, uid)
+    disclosure, present = actions.read_voter(roll.guard, actor, task, uid, now, held=held, approved_subject=approved)
     return _voter_page(roll, public_id, disclosure, present)
 
 
@@ -178,6 +187,7 @@ def _search_form(roll: Roll, actor: Actor, error: str | None = None) -> str:
     regions = [(code, roll.places.name(code) or code) for code in roll.places.kabs() if is_within(code, actor.region)]
     asked = request.args.get("region") or request.form.get("region")
     region = regions[0][0] if len(regions) == 1 else _region(roll, actor, asked) if asked else None
+    held = _held_in(roll, actor, task, region)
     return render_template(
         "voters/search.html",
         tasks=[(purpose.value, words.purposes[purpose], "") for purpose in tasks],
@@ -185,10 +195,28 @@ def _search_form(roll: Roll, actor: Actor, error: str | None = None) -> str:
         regions=regions,
         region=region,
         desa=_desa(roll.places, region) if region else [],
-        may_nik=actor.role in SEARCHERS,
+        may_nik=actor.role in SEARCHERS or bool(held),
+        nik_within=[(one.uid, used(one, roll.places).place) for one in held],
+        mandates=[used(one, roll.places) for one in held],
+        is_liaison=actor.role in LIAISONS,
         may_name=actor.role in SEARCHERS,
         error=error,
     )
+
+
+def _held_in(roll: Roll, actor: Actor, task: Purpose | None, region: str | None) -> list[Held]:
+    """Return the mandates that let this person search *region* by NIK."""
+    if task is None or region is None or actor.role in SEARCHERS:
+        return []
+    now = roll.clock.now()
+    held = mandates.active(roll.mandates, actor.uid, now)
+    return actions.searchable(roll.guard, actor, Task(task, roll.guard.policies.catalog.roles[actor.role].basis, region), held, now)
+
+
+def _within(roll: Roll, actor: Actor, task: Task, uid: str) -> Held | None:
+    """Return the mandate a search by NIK goes by: the one the form named, else the widest; None when none opens NIK."""
+    held = _held_in(roll, actor, task.purpose, task.kab)
+    return next((one for one in held if one.uid == uid), held[0] if held else None)
 
 
 def _desa(places: Places, kab: str) -> list[tuple[str, str]]:
@@ -201,7 +229,9 @@ def _results(roll: Roll, actor: Actor, task: Task, form: Mapping[str, str]) -> s
     now = roll.clock.now()
     if form.get("nik"):
         nik = re.sub(r"[\s.\-]", "", form["nik"])
-        return _page(roll, _("NIK"), actions.find_by_nik(roll.guard, actor, task, nik, now), None)
+        within = _within(roll, actor, task, form.get("mandate", ""))
+        found = actions.find_by_nik(roll.guard, actor, task, nik, now, within=within)
+        return _page(roll, _("NIK"), found, None, used(within, roll.places) if within else None)
     if form.get("name") or form.get("birth_date"):
         day = parse_date(form.get("birth_date", "").strip())
         if day is None:
@@ -210,7 +240,7 @@ def _results(roll: Roll, actor: Actor, task: Task, form: Mapping[str, str]) -> s
         return _page(roll, _("nama dan tanggal lahir"), found, None)
     if form.get("desa") and form.get("tps"):
         place = _place(roll, form)
-        listing, more = actions.browse(roll.guard, actor, task, place, now)
+        listing, more = actions.browse(roll.guard, actor, task, place, now, held=mandates.active(roll.mandates, actor.uid, now))
         hidden = {"purpose": task.purpose.value, "region": task.kab, "desa": place.desa, "tps": place.tps, "limit": str(place.limit)}
         where = f"{roll.places.name(place.desa)}, TPS {place.tps}"
         return _page(roll, where, listing, {**hidden, "before": more} if more else None)
@@ -232,7 +262,7 @@ def _place(roll: Roll, form: Mapping[str, str]) -> Place:
     return Place(desa, tps.zfill(3), before, int(limit))
 
 
-def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] | None) -> str:
+def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] | None, mandate: Used | None = None) -> str:
     words = _words(roll)
     found = len(listing.shown)
     return render_template(
@@ -244,6 +274,7 @@ def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] |
         next_form=next_form,
         empty=not found,
         broken=len(listing.broken),
+        mandate=mandate,
     )
 
 
@@ -260,6 +291,9 @@ def _receipt(receipt: Receipt) -> ReceiptLink:
 def _voter_page(roll: Roll, public_id: str, disclosure: Disclosure, present: Standing) -> str:
     words, places, row = _words(roll), roll.places, disclosure.row
     offer = [words.elements[element] for element in disclosure.grant.offer]
+    whys = {element: roll.guard.policies.explain(disclosure.grant, element) for element in ELEMENTS}
+    askable = [element for element, why in whys.items() if why.next is Next.IZIN]
+    is_officer = disclosure.grant.visit.role is Role.PEJABAT_PDP
     return render_template(
         "voters/voter.html",
         public_id=public_id,
@@ -271,17 +305,20 @@ def _voter_page(roll: Roll, public_id: str, disclosure: Disclosure, present: Sta
         tps=row.tps,
         election=present.election,
         stage_label=words.stages[present.stage],
-        elements=[_element(roll, disclosure, element) for element in ELEMENTS],
+        elements=[_element(roll, disclosure, element, whys[element]) for element in ELEMENTS],
+        mandate=used_in(disclosure, places),
+        ask_url=ask_url(disclosure, askable),
+        ask_names=[words.elements[element] for element in askable],
         receipt=_receipt(disclosure.receipt),
         offer=offer,
         step_up_url=f"/step-up?next=/voters/{public_id}" if offer else None,
-        back_url="/voters",
+        back_url="/requests" if is_officer else "/voters",
+        back_label=_("Kembali ke permintaan izin") if is_officer else _("Kembali ke pencarian"),
     )
 
 
-def _element(roll: Roll, disclosure: Disclosure, element: Element) -> ElementRow:
+def _element(roll: Roll, disclosure: Disclosure, element: Element, why: Explanation) -> ElementRow:
     view = disclosure.grant.views[element]
-    why = roll.guard.policies.explain(disclosure.grant, element)
     title = why.title_en if language() == "en" else why.title
     return ElementRow(
         element=element.value,
@@ -294,6 +331,7 @@ def _element(roll: Roll, disclosure: Disclosure, element: Element) -> ElementRow
         owner=why.owner,
         more=_(why.sentence, **why.params[language()]),
         correct_url=_correct_url(roll, disclosure, element),
+        ask_url=ask_url(disclosure, (element,)) if why.next is Next.IZIN else None,
     )
 
 

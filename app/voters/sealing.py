@@ -99,7 +99,7 @@ class Sealer:
             uid=uid,
             version=version,
             seal=made.seal,
-            voter=(*places, *made.cells, token, made.b_nkk, made.b_nd, made.seal),
+            voter=(*places, *made.cells, token, made.b_nkk, made.b_nd, made.seal, self.load),
             voter_key=(self.kab, uid, made.wrapped, epoch),
             nik_index=(token, self.election, self.kab, uid),
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from flask import Flask
 
@@ -56,14 +56,19 @@ def relative(moment: datetime, now: datetime) -> str:
     return str(format_timedelta(gap, granularity="minute", add_direction=True, locale=language()))
 
 
+def day(value: date) -> str:
+    """Return a day as people write it, e.g. ``15 Desember 2026``."""
+    return str(format_date(value, "d MMMM y", locale=language()))
+
+
 def number(value: int) -> str:
     """Return *value* with the separators of the language: 1.234 or 1,234."""
     return str(format_decimal(value, locale=language()))
 
 
 def install(app: Flask, clock: Clock) -> None:
-    """Give the templates of *app* the filters ``local``, ``clocks``, ``relative`` and ``number``."""
-    app.jinja_env.filters.update(local=local, clocks=clocks, number=number, relative=lambda moment: relative(moment, clock.now()))
+    """Give the templates of *app* the filters ``local``, ``clocks``, ``day``, ``relative`` and ``number``."""
+    app.jinja_env.filters.update(local=local, clocks=clocks, day=day, number=number, relative=lambda moment: relative(moment, clock.now()))
 
 
 def _aware(moment: datetime) -> None:

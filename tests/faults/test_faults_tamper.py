@@ -31,7 +31,22 @@ KEYS = {
     "trail_head": ("log",),
 }
 COLUMNS = {
-    "trail_entry": ("log", "seq", "leaf", "body", "at", "actor", "office", "action", "outcome", "scope", "purpose", "request", "mandate", "elements"),
+    "trail_entry": (
+        "log",
+        "seq",
+        "leaf",
+        "body",
+        "at",
+        "actor",
+        "office",
+        "action",
+        "outcome",
+        "scope",
+        "purpose",
+        "request",
+        "mandate",
+        "elements",
+    ),
     "trail_payload": ("log", "seq", "day", "wrapped", "sealed"),
     "trail_checkpoint": ("log", "size", "note"),
     "touch_index": ("log", "token", "seq"),

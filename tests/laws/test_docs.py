@@ -21,10 +21,12 @@ from app.factory import CREDENTIAL, House, web_app
 from app.identity import gate
 from app.kernel.errors import BadInput, GarduError
 from app.kernel.fields import Action, Outcome, Role
+from app.mandates.rules import RULES as MANDATE_RULES
 from app.policy import decide, engine
 from app.touch import record
 from app.touch.change import RULES as CHANGE_RULES
 from app.voters.routes import READERS as READING_ROLES
+from app.voters.undo import RULES as UNDO_RULES
 from app.web import csrf, errors
 
 ROOT = Path(__file__).parent.parent.parent
@@ -348,7 +350,7 @@ def test_an_action_is_reserved_exactly_when_nothing_writes_it() -> None:
     assert reserved == {action.value for action in Action} - written
 
 
-RULES_OF_ROOMS = frozenset(rule for rules in (CHANGE_RULES,) for rule in rules)
+RULES_OF_ROOMS = frozenset(rule for rules in (CHANGE_RULES, MANDATE_RULES, UNDO_RULES) for rule in rules)
 
 
 def test_every_policy_rule_is_documented_with_its_title() -> None:

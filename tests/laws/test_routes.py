@@ -19,6 +19,9 @@ from app.identity.passwords import Hasher
 from app.kernel.fields import Role
 
 READERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "kpu_prov", "kpu_ri")
+# Who may ask for a mandate, and who may be a party to a request.
+ASKERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "pejabat_pdp")
+PARTIES = (*ASKERS, "penyetuju", "petugas_keamanan")
 EVERY = ()
 # endpoint, address, method, level, roles (none named: every role). A new route is written down here on purpose, or the build fails.
 ROUTES = (
@@ -43,10 +46,27 @@ ROUTES = (
     ("identity.step_up_check", "/step-up", "POST", "full", EVERY),
     ("identity.totp_check", "/login/totp", "POST", "half", EVERY),
     ("identity.totp_form", "/login/totp", "GET", "half", EVERY),
+    ("intake.again", "/intake/<uid>/again", "POST", "full", ("kpu_kab",)),
+    ("intake.choose", "/intake/<uid>", "POST", "full", ("kpu_kab",)),
+    ("intake.discard", "/intake/<uid>/discard", "POST", "full", ("kpu_kab",)),
+    ("intake.index", "/intake", "GET", "full", ("kpu_kab",)),
+    ("intake.quarantine", "/intake/<uid>/quarantine.csv", "GET", "full", ("kpu_kab",)),
+    ("intake.show", "/intake/<uid>", "GET", "full", ("kpu_kab",)),
+    ("intake.show_result", "/intake/<uid>/result", "GET", "full", ("kpu_kab",)),
+    ("intake.undo_form", "/intake/<uid>/undo", "GET", "full", ("kpu_kab",)),
+    ("intake.undo_load", "/intake/<uid>/undo", "POST", "full", ("kpu_kab",)),
+    ("intake.upload", "/intake", "POST", "full", ("kpu_kab",)),
+    ("mandates.decide", "/requests/<uid>/decide", "POST", "full", PARTIES),
+    ("mandates.index", "/requests", "GET", "full", PARTIES),
+    ("mandates.new", "/requests/new", "GET", "full", ASKERS),
+    ("mandates.revoke", "/requests/<uid>/revoke", "POST", "full", PARTIES),
+    ("mandates.show", "/requests/<uid>", "GET", "full", PARTIES),
+    ("mandates.submit", "/requests/new", "POST", "full", ASKERS),
+    ("mandates.withdraw", "/requests/<uid>/withdraw", "POST", "full", PARTIES),
     ("voters.choose", "/voters", "POST", "full", READERS),
     ("voters.search", "/voters/search", "POST", "full", READERS),
     ("voters.search_page", "/voters", "GET", "full", READERS),
-    ("voters.voter", "/voters/<public_id>", "GET", "full", READERS),
+    ("voters.voter", "/voters/<public_id>", "GET", "full", (*READERS, "pejabat_pdp")),
     ("web.static", "/assets/<path:filename>", "GET", "public", EVERY),
 )
 SEATS = {
@@ -62,7 +82,7 @@ SEATS = {
     "admin_sistem": "kpu-00",
 }
 PASSWORD = "kuda lumping naik tangga 77"
-SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css", "element": "alamat"}
+SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css", "element": "alamat", "uid": "a" * 26}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ _CODES: tuple[tuple[str, Reason, frozenset[str]], ...] = (
     ("SUMBER", Reason.SUMBER_UNKNOWN, frozenset({"", "DP4", "DPTb", "DPK"})),
 )
 _MARRIED = frozenset("SP")
+# Columns of free text, where a spreadsheet's formula could stand. A dash alone stands for "none" and is no formula.
+_FREE = ("DPID", "NAMA", "TMPT_LHR", "ALAMAT", "RT", "RW")
+_FORMULA = re.compile(r"[=+@]|-[^\s-]")
 _in_order: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*COLUMNS)
 
 
@@ -51,6 +54,7 @@ def check(row: RawRow, kab: str, places: Places, voting_day: date) -> CleanRow |
     _warn_nik(cells, kab, places, birth, found)
     _warn_codes(cells, found)
     _warn_age(cells["STS"], birth, voting_day, found)
+    found.extend(Finding(column, Reason.FORMULA) for column in _FREE if _FORMULA.match(cells[column]))
     return CleanRow(row.row_no, _values(cells, birth), kec, desa, tps, tuple(found))
 
 

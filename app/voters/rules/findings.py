@@ -55,6 +55,7 @@ class Reason(StrEnum):
     AGE_IMPLAUSIBLE = "age-implausible"
     TPS_MISSING = "tps-missing"
     LINE_BREAK = "line-break"
+    FORMULA = "formula"
 
     @property
     def level(self) -> Level:
@@ -223,5 +224,9 @@ _WARNING: dict[Reason, tuple[str, str]] = {
     Reason.LINE_BREAK: (
         N_("Ada ganti baris atau tabulasi di dalam isi kolom; isi disimpan sebagaimana adanya."),
         N_("Periksa apakah isi dua kolom atau dua baris tergabung."),
+    ),
+    Reason.FORMULA: (
+        N_("Isi kolom diawali =, +, - atau @ seperti rumus lembar kerja; disimpan sebagai teks biasa dan tidak pernah dihitung."),
+        N_("Bila seharusnya bukan rumus, ganti dengan isinya di berkas sumber; bila memang begitu tertulis, tidak perlu diubah."),
     ),
 }

@@ -1,0 +1,35 @@
+"""Works off the background queue in a process of its own, for installations whose servers should only serve."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import click
+
+from app.cli import serve
+from app.cli.shell import Shell, command
+from app.factory import join, open_keyring, passphrase, web_app
+
+
+def register(group: click.Group) -> None:
+    """Add `worker` to *group*."""
+
+    @command(group, "worker")
+    def worker(shell: Shell) -> None:
+        """Work off the background queue (verifications, intakes) until stopped; set embedded_jobs = false for the server then."""
+        settings = shell.settings()
+        prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
+        house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)), queue=True)
+        serve.log_to_stdout()
+        # The rooms register their work while the pages are put together; nothing is served here.
+        web_app(house)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: stop.set())
+        house.jobs.work()
+        shell.say("Waiting for work. Stop with Ctrl-C.")
+        stop.wait()
+        house.close()
