@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import touch
 from app.audit import query
-from app.audit.members import Entry
+from app.audit.query import StoredEntry
 from app.identity.room import entry, write
 from app.kernel.actor import Actor, Ask
 from app.kernel.errors import Conflict, SealBroken
@@ -97,7 +96,7 @@ def history(roll: Roll, actor: Actor, task: Task, uid: str, now: datetime) -> li
         purpose=task.purpose, scope=task.kab, subjects=(uid,), more=more,  # type: ignore[arg-type]  # a subset of Members
     )  # fmt: skip
     write(roll.mandates.identity, ready)
-    return [_event(roll, actor, one.seq, one.members) for one in done]
+    return [_event(roll, actor, one) for one in done]
 
 
 def _row(roll: Roll, actor: Actor, task: Task, uid: str, now: datetime) -> tuple[SealedRow, Standing]:
@@ -137,11 +136,12 @@ def _store(session: Session, before: SealedRow, after: SealedRow, known: set[str
     return True
 
 
-def _event(roll: Roll, actor: Actor, seq: int, members: Entry) -> Event:
-    base = Event(seq, members["at"], members["action"], members["stage"], members["actor"] == actor.uid)
+def _event(roll: Roll, actor: Actor, one: StoredEntry) -> Event:
+    members = one.members
+    base = Event(one.seq, members["at"], members["action"], members["stage"], members["actor"] == actor.uid)
     if base.action != Action.VOTER_CHANGE.value:
         return base
-    content = _content(roll, seq, members)
+    content = _content(roll, one)
     element = next(iter(members["fields"] or {}), None)
     return replace(
         base,
@@ -151,15 +151,9 @@ def _event(roll: Roll, actor: Actor, seq: int, members: Entry) -> Event:
     )
 
 
-def _content(roll: Roll, seq: int, members: Entry) -> dict[str, object]:
+def _content(roll: Roll, one: StoredEntry) -> Mapping[str, object]:
     """Return what stands in an entry's sealed payload; empty when it was erased or does not open."""
-    guard, mark = roll.guard, members["payload"]
-    stored = query.payload_at(guard.store, guard.log, seq)
-    if mark is None or stored is None:
-        return {}
-    day, wrapped, sealed = stored
     try:
-        content: dict[str, object] = json.loads(guard.payloads.open(sealed, wrapped, day, guard.log, bytes.fromhex(mark["commitment"])))
-    except (SealBroken, ValueError):
+        return touch.payload_of(roll.guard, one) or {}
+    except SealBroken:
         return {}
-    return content
