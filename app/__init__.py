@@ -3,6 +3,7 @@
 cli                      the ``gardu`` command
 factory · verifier       where the rooms are joined · the offline verifier (one file, imports nothing of app)
 oversight · subjects · admin   officers read and verify the log · who saw this voter · accounts, offices, keys, health
+guide                    help for each role's desk, the glossary; a stranger to the three above it
 custody                  walks of keys and bytes over tables: the store checked against the log
 voters                   the roll: intake, search, the voter page, corrections, election calendar
 touch                    THE walk: decide, open, record, release; the only importer of ``vault.unseal``

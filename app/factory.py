@@ -18,6 +18,7 @@ from app.admin.room import Admin
 from app.audit.note import Signer
 from app.audit.trail import Trail
 from app.custody import keys as custody_keys
+from app.guide import routes as guide_routes
 from app.identity import gate
 from app.identity import routes as identity_routes
 from app.identity.room import Card, Identity
@@ -55,7 +56,7 @@ CREDENTIAL = "gardu-passphrase"
 # huey's queue, in the data directory: uids of jobs, nothing else.
 QUEUE = "jobs.db"
 # In the order of the navigation and of the home page.
-_ROOMS = (voters_routes, mandates_routes, intake_routes, oversight_routes, subjects_routes, admin_routes)
+_ROOMS = (voters_routes, mandates_routes, intake_routes, oversight_routes, subjects_routes, admin_routes, guide_routes)
 DEMO_PASSPHRASE = "demo-passphrase"  # noqa: S105  a file name
 
 
@@ -179,6 +180,7 @@ def web_app(house: House) -> Flask:
     oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates))
     subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
     admin_routes.install(app, Admin(house.guard, house.identity, settings, house.jobs))
+    guide_routes.install(app)
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import b2_intake, b3_append, b7_decide
+from bench import b2_intake, b3_append, b7_decide, b9_trail
 from bench.kit import Bench, Line, Scale, bench, machine
 
 RESULTS = Path(__file__).parent / "results"
-PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {part.ID: part.run for part in (b2_intake, b3_append, b7_decide)}
+PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {part.ID: part.run for part in (b2_intake, b3_append, b7_decide, b9_trail)}
 # A look whether everything runs; its figures say little.
 QUICK = Scale(rows=5_000, repeats=1, seconds=0.5)
 

@@ -1,4 +1,4 @@
-"""What the home page offers administrators and security officers: what waits, or the first steps when nothing does."""
+"""What the home page offers administrators and security officers: what waits, and an administrator's everyday work."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def cards(room: Admin, actor: Actor, now: datetime) -> list[Card]:
     found = _confirmations(room, actor, now)
     if actor.role is not Role.ADMIN_SISTEM:
         return found
-    return found + _lapsed(room, now) + _health(room, now) or _first_steps()
+    return [*found, *_health(room, now), *_lapsed(room, now), *_work()]
 
 
-def _first_steps() -> list[Card]:
+def _work() -> list[Card]:
     return [
         Card("/admin/accounts/new", _("Undang orang"), _("Buat akun untuk petugas baru. Kata sandi sementaranya Anda serahkan langsung.")),
         Card("/admin/offices", _("Periksa kantor"), _("Lihat kantor mana yang belum punya dua penyetuju dari unit berbeda.")),
@@ -39,7 +39,7 @@ def _confirmations(room: Admin, actor: Actor, now: datetime) -> list[Card]:
     text = ngettext(
         "%(num)s permintaan atur ulang autentikator menunggu Anda.", "%(num)s permintaan atur ulang autentikator menunggu Anda.", count
     )
-    return [Card("/admin/confirmations", _("Konfirmasi menunggu"), text, _("Buka konfirmasi"))]
+    return [Card("/admin/confirmations", _("Konfirmasi menunggu"), text, _("Buka konfirmasi"), waits=True)]
 
 
 def _lapsed(room: Admin, now: datetime) -> list[Card]:
@@ -47,7 +47,7 @@ def _lapsed(room: Admin, now: datetime) -> list[Card]:
     if not count:
         return []
     text = ngettext("%(num)s undangan tidak dipakai dalam 72 jam.", "%(num)s undangan tidak dipakai dalam 72 jam.", count)
-    return [Card("/admin/accounts?state=lewat", _("Undangan lewat"), text, _("Lihat undangan"))]
+    return [Card("/admin/accounts?state=lewat", _("Undangan lewat"), text, _("Lihat undangan"), waits=True)]
 
 
 def _health(room: Admin, now: datetime) -> list[Card]:
@@ -55,4 +55,4 @@ def _health(room: Admin, now: datetime) -> list[Card]:
     if not count:
         return []
     text = ngettext("%(num)s hal tidak baik dan perlu ditangani.", "%(num)s hal tidak baik dan perlu ditangani.", count)
-    return [Card("/admin/health", _("Kesehatan sistem"), text, _("Lihat kesehatan"))]
+    return [Card("/admin/health", _("Kesehatan sistem"), text, _("Lihat kesehatan"), waits=True)]

@@ -18,10 +18,10 @@ from app.identity import directory
 from app.identity.rules import office_region, parse_office
 from app.kernel.errors import N_, BadInput
 from app.kernel.fields import Role, Stage
-from app.kernel.regions import kab_of
+from app.kernel.regions import ancestors, kab_of
 from app.voters.tables import StageEntry, Voter
 
-# Two approvers of different units decide on a request (docs/identity.md, separation of duties).
+# Two approvers of different units decide on a request (docs/requests.md).
 UNITS_NEEDED = 2
 # PostgreSQL and SQLite both take more columns in one statement; this many keep it readable in a database's log.
 _AT_ONCE = 50
@@ -29,11 +29,16 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """One office. roles: people per role. units: of its approvers. roll: whether its kab/kota has one (None: it has no kab/kota)."""
+    """One office.
+
+    roles: people per role. approvers, units: how many may decide for its region, of which units, here or in a KPU office above it.
+    lacking: they are not enough. roll: whether its kab/kota has one (None: it has no kab/kota).
+    """
 
     code: str
     region: str
     roles: Mapping[Role, int]
+    approvers: int
     units: Sequence[str]
     lacking: bool
     roll: bool | None
@@ -44,15 +49,15 @@ class Office:
 def offices(room: Admin, now: datetime) -> list[Office]:
     """Return every office with an account that is not disabled, by code. A few statements, whatever the number of offices."""
     roles: dict[str, Counter[Role]] = {}
-    units: dict[str, set[str]] = {}
+    approvers: dict[str, list[str]] = {}
     for office, unit, held in directory.enabled(room.identity):
         roles.setdefault(office, Counter()).update(held)
         if Role.PENYETUJU in held:
-            units.setdefault(office, set()).add(unit)
+            approvers.setdefault(office, []).append(unit)
     kabs = sorted({region for region in map(office_region, roles) if kab_of(region) == region})
     with room.identity.store.reading() as session:
         rolls, stages = _rolls(session, kabs), _stages(session, kabs, now)
-    return [_office(code, roles[code], sorted(units.get(code, ())), rolls, stages) for code in sorted(roles)]
+    return [_office(code, roles[code], _deciding(approvers, office_region(code)), rolls, stages) for code in sorted(roles)]
 
 
 def known_office(room: Admin, text: str) -> str:
@@ -64,13 +69,18 @@ def known_office(room: Admin, text: str) -> str:
 
 
 def _office(
-    code: str, roles: Mapping[Role, int], units: list[str], rolls: Mapping[str, bool], stages: Mapping[str, tuple[str, Stage]]
+    code: str, roles: Mapping[Role, int], deciding: list[str], rolls: Mapping[str, bool], stages: Mapping[str, tuple[str, Stage]]
 ) -> Office:
     region = office_region(code)
     election, stage = stages.get(region, ("", None))
-    # Bawaslu's requests go to the KPU office of the same region; a Bawaslu office decides on none.
-    lacking = code.startswith("kpu-") and len(units) < UNITS_NEEDED
-    return Office(code, region, roles, units, lacking, rolls.get(region), election, stage)
+    # Bawaslu's requests are decided in KPU offices; a Bawaslu office decides on none.
+    lacking = code.startswith("kpu-") and len(set(deciding)) < UNITS_NEEDED
+    return Office(code, region, roles, len(deciding), sorted(set(deciding)), lacking, rolls.get(region), election, stage)
+
+
+def _deciding(approvers: Mapping[str, list[str]], region: str) -> list[str]:
+    """Return the unit of each approver who may decide for *region*, as ``mandates.people.approvers`` finds them."""
+    return [unit for above in ancestors(region) for unit in approvers.get(f"kpu-{above}", ())]
 
 
 def _rolls(session: Session, kabs: Sequence[str]) -> dict[str, bool]:

@@ -2,7 +2,8 @@
 
     (1) ask      an administrator, not about themself; nothing changes              account:reset intent
     (2) confirm  another administrator or a security officer, neither who asked
-                 nor whose factor it is; only now the factor is taken                account:reset done
+                 nor whose factor it is, nor somebody whom the asker has only just
+                 invited; only now the factor is taken                               account:reset done
         refuse   by the same people, withdraw by who asked; nothing changes          account:reset denied
 
 Every refused step is an entry too (denied, or broken when the row's seal does not hold), durable before the refusal is told. The row is
@@ -21,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.admin import rules
+from app.admin.invitations import inviters
 from app.admin.room import Admin
 from app.admin.rules import Decision
 from app.admin.tables import FactorReset
@@ -46,6 +48,7 @@ _NO_FACTOR = N_("Akun ini belum memasang autentikator, jadi tidak ada yang perlu
 _ONE_TIME = N_("Akun ini masih memakai kata sandi sementara. Nonaktifkan, lalu undang orangnya dengan akun baru.")
 _WAITS_ALREADY = N_("Permintaan atur ulang untuk akun ini sudah menunggu konfirmasi.")
 _SAME_PERSON = N_("Yang mengonfirmasi harus orang lain: bukan yang meminta, bukan pemilik akun.")
+_TOO_YOUNG = N_("Akun Anda dibuat oleh yang meminta kurang dari tujuh hari lalu. Orang lain yang mengonfirmasi.")
 _NOT_YOURS = N_("Hanya yang meminta dapat menarik permintaannya kembali.")
 _TOO_LATE = N_("Permintaan ini sudah lewat 24 jam. Tidak ada yang berubah; admin dapat meminta lagi.")
 _DECIDED = N_("Permintaan ini sudah diputuskan. Muat ulang halaman untuk melihat hasilnya.")
@@ -55,7 +58,10 @@ _MOVED = N_("Autentikator akun ini sudah berganti atau akunnya dinonaktifkan. To
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as a page shows it. sound: its seal holds. mine: *actor* asked. decidable: *actor* may confirm it."""
+    """A request as a page shows it.
+
+    sound: its seal holds. mine: *actor* asked. young: who asked invited *actor* less than ``rules.RIPE`` ago. decidable: *actor* may confirm.
+    """
 
     uid: str
     account: str
@@ -70,6 +76,7 @@ class Request:
     decided_at: datetime | None
     sound: bool
     mine: bool
+    young: bool
     decidable: bool
 
     @property
@@ -87,6 +94,7 @@ def ask(room: Admin, actor: Actor, account: str, reason: str, now: datetime) -> 
     if actor.role is not Role.ADMIN_SISTEM:
         raise NotAllowed(f"role {actor.role.value} does not ask for resets")
     said, uid = identity_rules.parse_reason(reason), new_uid()
+    _set_broken_aside(room, actor, account, now)
     ready = _entry(room, actor, Outcome.INTENT, now, account, reset=uid, reason=said)
     try:
         with room.identity.store.writing() as session:
@@ -112,8 +120,8 @@ def ask(room: Admin, actor: Actor, account: str, reason: str, now: datetime) -> 
 def decide(room: Admin, actor: Actor, uid: str, decision: Decision, now: datetime) -> str:
     """Carry *decision* out on the waiting request *uid*; return the state it is in now.
 
-    Raises NotAllowed for another role, and when who asked or whose factor it is would confirm (recorded); NotThere; Conflict when it was
-    decided, has lapsed or no longer fits (recorded); SealBroken when the row was changed past us (recorded broken); TrailDown, StoreDown.
+    Raises NotAllowed for another role, and when who asked, whose factor it is or whom the asker has just invited would confirm (recorded);
+    NotThere; Conflict when it was decided, has lapsed or no longer fits (recorded); SealBroken when the row was changed past us (recorded broken); TrailDown, StoreDown.
     """
     if actor.role not in DECIDERS:
         raise NotAllowed(f"role {actor.role.value} decides on no reset")
@@ -123,7 +131,7 @@ def decide(room: Admin, actor: Actor, uid: str, decision: Decision, now: datetim
     ready = _entry(room, actor, outcome, now, found.account, reset=uid, decision=decision.value)
     try:
         _seals(room).check(TABLE, uid, _fields(found), found.seal)
-        _may_decide(actor, found, decision, now)
+        _may_decide(room, actor, found, decision, now)
         with room.identity.store.writing() as session:
             # The row first: of two who answer at once, the second finds it answered before anything of the account is touched.
             _close(session, _seals(room), found, state, actor.uid, now)
@@ -163,17 +171,20 @@ def _requests(room: Admin, actor: Actor, query: Select[FactorReset], now: dateti
         rows = session.scalars(query).all()
         uids = {uid for row in rows for uid in (row.account, row.asked_by, row.decided_by) if uid}
         people = {one.uid: one for one in session.scalars(select(Account).where(Account.uid.in_(uids)))}
-    return [_request(room, actor, row, people, now) for row in rows]
+        session.expunge_all()
+    askers = inviters(room, actor.uid, {row.asked_by for row in rows if row.state == WAITING}, now - rules.RIPE)
+    return [_request(room, actor, row, people, now, young=row.asked_by in askers) for row in rows]
 
 
-def _request(room: Admin, actor: Actor, row: FactorReset, people: dict[str, Account], now: datetime) -> Request:
+def _request(room: Admin, actor: Actor, row: FactorReset, people: dict[str, Account], now: datetime, *, young: bool) -> Request:
     whose, asker, decider = people.get(row.account), people.get(row.asked_by), people.get(row.decided_by or "")
     over = row.state == WAITING and not rules.in_time(row.asked_at, now)
     return Request(
         uid=row.uid, account=row.account, name=whose.name if whose else "", username=whose.username if whose else "",
         office=whose.office if whose else "", asker=asker.name if asker else "", reason=row.reason, asked_at=row.asked_at,
         state=LAPSED if over else row.state, decider=decider.name if decider else "", decided_at=row.decided_at,
-        sound=_is_sound(room, row), mine=row.asked_by == actor.uid, decidable=actor.uid not in (row.asked_by, row.account),
+        sound=_is_sound(room, row), mine=row.asked_by == actor.uid, young=young,
+        decidable=actor.uid not in (row.asked_by, row.account) and not young,
     )  # fmt: skip
 
 
@@ -201,7 +212,7 @@ def _may_be_asked(session: Session, actor: Actor, account: str) -> Account:
     return target
 
 
-def _may_decide(actor: Actor, row: FactorReset, decision: Decision, now: datetime) -> None:
+def _may_decide(room: Admin, actor: Actor, row: FactorReset, decision: Decision, now: datetime) -> None:
     if row.state != WAITING:
         raise Conflict("decided already", public=_DECIDED)
     if not rules.in_time(row.asked_at, now):
@@ -210,6 +221,8 @@ def _may_decide(actor: Actor, row: FactorReset, decision: Decision, now: datetim
         raise NotAllowed("not the asker", public=_NOT_YOURS)
     if decision is not Decision.WITHDRAW and actor.uid in (row.asked_by, row.account):
         raise NotAllowed("the same person", public=_SAME_PERSON)
+    if decision is Decision.CONFIRM and inviters(room, actor.uid, {row.asked_by}, now - rules.RIPE):
+        raise NotAllowed("invited by the asker just now", public=_TOO_YOUNG)
 
 
 def _carry_out(session: Session, row: FactorReset, now: datetime) -> None:
@@ -236,6 +249,22 @@ def _close(session: Session, seals: RecordSeal, found: FactorReset, state: str, 
     )
     if not (isinstance(done, CursorResult) and done.rowcount == 1):
         raise Conflict("decided meanwhile", public=_DECIDED)
+
+
+def _set_broken_aside(room: Admin, actor: Actor, account: str, now: datetime) -> None:
+    """Take a waiting row about *account* that was changed past us out of the way, recorded broken: it must not keep anybody from asking.
+
+    It is not sealed anew, so that it is seen to be broken ever after.
+    """
+    with room.identity.store.reading() as session:
+        row = session.scalar(select(FactorReset).where(FactorReset.account == account, FactorReset.state == WAITING))
+        session.expunge_all()
+    if row is None or _is_sound(room, row):
+        return
+    ready = _entry(room, actor, Outcome.BROKEN, now, account, reset=row.uid)
+    with room.identity.store.writing() as session:
+        session.execute(update(FactorReset).where(FactorReset.uid == row.uid, FactorReset.state == WAITING).values(state=LAPSED))
+        write_within(room.identity, session, ready)
 
 
 def _close_lapsed(session: Session, seals: RecordSeal, account: str, now: datetime) -> None:

@@ -56,7 +56,7 @@ def nav(actor: Actor) -> Sequence[tuple[str, str]]:
 
 
 def cards(actor: Actor) -> Sequence[Card]:
-    """Return what the home page offers this actor now: what waits, or the first steps when nothing does."""
+    """Return what the home page offers this actor now."""
     return desk_cards(_room(), actor, _now()) if actor.role in _WATCHERS else ()
 
 

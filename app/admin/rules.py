@@ -9,6 +9,9 @@ from app.kernel.errors import N_, BadInput
 
 # A reset that nobody confirmed within a day is asked for anew: whoever asked can still be reached and remembers why.
 WINDOW = timedelta(hours=24)
+# An account that the asker invited less than this ago does not confirm for them: whoever hands out a one-time password could use it
+# themself and be their own second person. Within a week the person it was made for has come, or somebody has noticed.
+RIPE = timedelta(days=7)
 # How far this machine's clock may stand behind the one that wrote a request before the request counts as not yet made.
 CLOCK_SLACK = timedelta(minutes=1)
 # An administrator's code may be this old when a form is shown (docs/identity.md) …

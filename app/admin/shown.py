@@ -106,6 +106,7 @@ def request(one: Request, places: Places) -> dict[str, object]:
         "mark": Mark(_RESET_ICONS[one.state], _(words.RESETS[one.state])),
         "sound": one.sound,
         "mine": one.mine,
+        "young": one.young,
         "decidable": one.decidable and one.sound,
     }
 
@@ -119,7 +120,7 @@ def office_line(one: Office, places: Places) -> dict[str, object]:
         "people": [(_(ROLE_LABELS[role]), count) for role, count in sorted(one.roles.items(), key=lambda item: list(Role).index(item[0]))],
         "units": [_(words.UNITS[unit]) for unit in one.units],
         "lacking": one.lacking,
-        "approvers": one.roles.get(Role.PENYETUJU, 0),
+        "approvers": one.approvers,
         "decides": body == "kpu",
         "roll": one.roll,
         "election": one.election,

@@ -71,7 +71,7 @@ FINE: Mapping[str, str] = {
     "role": N_("Aplikasi tidak berhak mengubah jejak audit."),
     "room": N_("Tersisa %(free)s MB di tempat direktori data."),
     "clock": N_("Jam tidak tertinggal dari entri terakhir. Selisih dengan jam resmi tidak diukur di sini; jaga dengan NTP."),
-    "invites": N_("Tidak ada akun yang terlalu lama tanpa autentikator."),
+    "invites": N_("Tidak ada akun tanpa autentikator, selain undangan yang masih berlaku."),
 }
 # Code of a danger of app.custody.health → what it is, what to do.
 DANGERS: Mapping[str, tuple[str, str]] = {
@@ -110,8 +110,8 @@ DANGERS: Mapping[str, tuple[str, str]] = {
         N_("Betulkan jam (chrony atau systemd-timesyncd), lalu periksa jejak audit."),
     ),
     "invites": (
-        N_("%(count)s akun belum punya autentikator lebih dari tiga hari."),
-        N_("Buka daftar akun, lalu undang ulang atau nonaktifkan akun itu."),
+        N_("%(count)s akun tidak punya autentikator: diundang lebih dari tiga hari lalu, atau diatur ulang dan belum memasang yang baru."),
+        N_("Buka daftar akun. Minta orangnya masuk hari ini, undang ulang, atau nonaktifkan akun itu."),
     ),
 }
 # Worth a look, not an alarm.

@@ -21,7 +21,7 @@ from app.store.engine import Store
 
 # Below this the log may stop soon, and with it every page.
 LEAST_FREE_BYTES = 2 * 1024**3
-# A one-time password that nobody used for so long lies in somebody's mailbox.
+# A one-time password that nobody used for so long lies in somebody's drawer.
 STALE_INVITE = timedelta(days=3)
 # The clock of whoever wrote the newest entry may be this much ahead of ours before it is worth a word.
 CLOCK_SLACK = timedelta(seconds=2)
@@ -122,14 +122,14 @@ def clock_is_off(settings: Settings, store: Store, now: datetime) -> Iterator[Da
 
 
 def accounts_lie_open(settings: Settings, store: Store, now: datetime) -> Iterator[Danger]:
-    """Accounts: no one-time password has lain unused for days."""
-    # An invitation that was renewed and still runs is not stale.
+    """Accounts: none is without a second factor, but for invitations that still run."""
+    # An invitation that was renewed and still runs is not stale; an account whose factor was reset has none, whatever its age.
     old = and_(Account.created_at < now - STALE_INVITE, or_(Account.invited_until.is_(None), Account.invited_until <= now))
     query = select(Account.username).where(Account.seed.is_(None), Account.disabled_at.is_(None), old)
     with store.reading() as session:
-        names = list(session.scalars(query.order_by(Account.username).limit(20)))
+        names = list(session.scalars(query.order_by(Account.username)))
     if names:
-        what = f"never used and without a second factor since {STALE_INVITE.days} days: {', '.join(names)}"
+        what = f"without a second factor (invited more than {STALE_INVITE.days} days ago, or reset): {', '.join(names[:20])}{' …' if names[20:] else ''}"
         yield Danger(6, "invites", what, "gardu user disable NAME, or have them sign in today", {"count": len(names)})
 
 

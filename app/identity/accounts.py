@@ -26,7 +26,6 @@ from app.kernel.ids import new_uid
 _KEEPERS = frozenset({Role.ADMIN_SISTEM, Role.PROSES})
 LANGUAGES = frozenset({"id", "en"})
 OWN_ACCOUNT = N_("Akun Anda sendiri tidak dapat Anda ubah di sini. Minta admin lain melakukannya.")
-LAST_ADMIN = N_("Ini admin sistem aktif yang terakhir. Undang admin lain dulu, tunggu sampai ia masuk, lalu nonaktifkan akun ini.")
 GONE_ALREADY = N_("Akun ini sudah dinonaktifkan. Akun yang dinonaktifkan tidak dihidupkan lagi; undang orangnya dengan akun baru.")
 NO_INVITE = N_("Undangan akun ini sudah dipakai atau sudah diperbarui. Muat ulang halaman untuk melihat keadaan terakhir.")
 UNKNOWN_LANGUAGE = N_("Bahasa yang tersedia: Indonesia (id) dan Inggris (en).")
@@ -147,8 +146,9 @@ def invite_again(identity: Identity, actor: Actor, uid: str, seen: datetime | No
 def disable(identity: Identity, actor: Actor, uid: str, now: datetime, reason: str = "") -> None:
     """Disable an account for good and end its sessions. reason: one line, kept with the account and in the sealed payload.
 
-    An administrator never disables themself, nor the last administrator who can sign in; a command on the machine may. Raises NotAllowed,
-    NotThere, Conflict (recorded; also when it is disabled already), BadInput (field ``reason``, from an administrator), TrailDown.
+    An administrator never disables themself, so that one always remains; a command on the machine may. Raises NotAllowed
+    (also when *actor* was disabled meanwhile: recorded), NotThere, Conflict (recorded; also when it is disabled already), BadInput (field
+    ``reason``, from an administrator), TrailDown.
     """
     _require_keeper(actor)
     by_person = actor.role is Role.ADMIN_SISTEM
@@ -160,12 +160,12 @@ def disable(identity: Identity, actor: Actor, uid: str, now: datetime, reason: s
         # Locked before the account itself and in one order: two administrators who disable each other must not both succeed.
         keepers = _administrators(session, now) if by_person else []
         account = _account(session, uid, lock=True)
+        if by_person and actor.uid not in keepers:
+            raise NotAllowed("the administrator was disabled meanwhile")
         if account.disabled_at is not None:
             raise Conflict("the account is disabled already", public=GONE_ALREADY)
         if by_person and uid == actor.uid:
             raise Conflict("an administrator does not disable themself", public=OWN_ACCOUNT)
-        if by_person and keepers in ([], [uid]):
-            raise Conflict("the last administrator who can sign in", public=LAST_ADMIN)
         account.disabled_at, account.disabled_reason = now, said
         sessions.end_all(session, uid, now)
         session.flush()
@@ -256,7 +256,7 @@ def _refusals(identity: Identity, actor: Actor, action: Action, uid: str, now: d
     """Make a refused change of *uid* an entry, after its transaction is over and before the refusal is told."""
     try:
         yield
-    except Conflict:
+    except (Conflict, NotAllowed):
         write(identity, entry(identity, actor, action, Outcome.DENIED, now, target=uid, detail=rules.account_detail(uid)))
         raise
 

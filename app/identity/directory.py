@@ -85,7 +85,7 @@ def people(identity: Identity, sought: Sought, now: datetime, *, after: str = ""
         found = session.scalars(query if start is None else query.where(Account.username > start)).all()
         shown = found[:limit]
         logins = _last_logins(session, [one.uid for one in shown])
-    rows = [_row(one, logins.get(one.uid), now) for one in shown]
+        rows = [_row(one, logins.get(one.uid), now) for one in shown]
     return rows, rows[-1].uid if len(found) > limit else ""
 
 
@@ -97,6 +97,7 @@ def one(identity: Identity, uid: str, now: datetime) -> Detail:
             raise NotThere("no such account")
         login = _last_logins(session, [uid]).get(uid)
         stored = session.scalars(select(LoginSession).where(LoginSession.account == uid, LoginSession.ended_at.is_(None))).all()
+        session.expunge_all()
     roles = rules.stored_roles(account.roles)
     alive = [
         row

@@ -46,9 +46,11 @@ def home() -> str:
     """Show what waits for this person, what they can do today, and where to begin while nothing waits."""
     offered = gate.identity().cards(gate.current_actor())
     waiting = [card for card in offered if card.waits]
-    steps = [card for card in offered if card.first_step and not waiting]
     cards = [card for card in offered if not (card.waits or card.first_step)]
-    return render_template("home.html", waiting=waiting, cards=cards, first_steps=steps)
+    steps = [card for card in offered if card.first_step and not waiting]
+    # Two rooms may begin at one page. The later one is the guide's, whose steps stand in their order.
+    first_steps = [card for place, card in enumerate(steps) if not card.url or card.url not in {one.url for one in steps[place + 1 :]}]
+    return render_template("home.html", waiting=waiting, cards=cards, first_steps=first_steps)
 
 
 @pages.get("/login")

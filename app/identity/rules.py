@@ -34,6 +34,8 @@ ALONE = frozenset({Role.PENYETUJU, Role.PETUGAS_KEAMANAN, Role.PEJABAT_PDP, Role
 # A one-time password lies on paper or in a letter; after three days it is worth nothing more.
 INVITE = timedelta(hours=72)
 _LONGEST_REASON = 300  # the width of the columns that keep one
+# A reason about an account needs no number of a voter: sixteen digits, however they are spaced, are a NIK or NKK.
+_SIXTEEN = re.compile(r"[0-9](?:[\s.\-/]*[0-9]){15}")
 
 # Session lifetimes: OWASP ASVS 5.0 7.3.1 and 7.3.2 ask for both an idle and an absolute limit.
 IDLE = timedelta(minutes=15)
@@ -168,8 +170,13 @@ def fitting_roles(office: str) -> tuple[Role, ...]:
 
 
 def parse_reason(text: str) -> str:
-    """Return a reason in one line of single spaces. Raises BadInput (field ``reason``) when empty, too long or not printable."""
-    reason = " ".join(unicodedata.normalize("NFC", text).split())
+    """Return a reason in one line of single spaces.
+
+    Raises BadInput (field ``reason``) when empty, too long, not printable, or with sixteen digits in it, as a NIK has.
+    """
+    reason = " ".join(unicodedata.normalize("NFKC", text).split())
+    if _SIXTEEN.search(reason):
+        raise BadInput("sixteen digits", field="reason", public=N_("Jangan menulis NIK atau NKK di sini. Hapus angka 16 digit itu."))
     if len(reason) < 3 or len(reason) > _LONGEST_REASON or not reason.isprintable():
         raise BadInput(
             "reason is empty, too long or not printable",

@@ -178,7 +178,7 @@ def _approver_card(found: desk.Counts) -> Card:
     if not found.waiting:
         return Card("/requests", title, _("Tidak ada yang menunggu keputusan Anda."))
     text = ngettext("%(num)s permintaan menunggu keputusan Anda.", "%(num)s permintaan menunggu keputusan Anda.", found.waiting)
-    return Card("/requests", title, text, _("Putuskan"))
+    return Card("/requests", title, text, _("Putuskan"), waits=True)
 
 
 def _requester_card(found: desk.Counts) -> Card:

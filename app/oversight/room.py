@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.identity.room import Identity
 from app.jobs.desk import Jobs
 from app.mandates.room import Mandates
+from app.policy.matrix import Row
 from app.touch import Guard
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Oversight:
-    """The room's objects, built once by the factory."""
+    """The room's objects, built once by the factory. matrices: what was computed of the decision matrix, by role and review era."""
 
     guard: Guard
     identity: Identity
     jobs: Jobs
     mandates: Mandates
+    matrices: dict[tuple[str, object], list[tuple[list[str], Row]]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 from app.kernel.fields import ELEMENTS, Element, Purpose, Role, Stage, Unit, View
@@ -19,6 +19,7 @@ from app.policy.visit import Mandate, Visit
 # A fixed moment, so that the file does not change by itself; permits whose review passed before it would show as closed.
 MOMENT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 _FRESH, _STALE = 60, 10**6
+_A_WEEK = timedelta(days=7)
 # Per level of office: its jurisdiction, a region inside it, and one outside (for the nation: any other province).
 _PLACES = {
     Level.NASIONAL: ("00", "51.71.01", "52.71.01"),
@@ -65,6 +66,17 @@ def matrix(engine: Engine, catalog: Catalog) -> list[Row]:
     return [_row(engine, catalog, place) for place in product(*(_VALUES[name] for name in DIMENSIONS))]
 
 
+def role_matrix(engine: Engine, catalog: Catalog, role: Role, moment: datetime) -> list[tuple[list[str], Row]]:
+    """Return what *role* may see at *moment* (aware) for its own purposes, rows that say the same joined: (words of the dimensions, row).
+
+    Asks the policies in force, about 130 visits at most; what is closed altogether is left out. Raises ValueError as ``matrix`` does.
+    """
+    purposes = catalog.roles[role].purposes
+    places = product((role.value,), purposes, *(_VALUES[name] for name in DIMENSIONS[2:]))
+    rows = [_row(engine, catalog, place, moment) for place in places]
+    return list(_joined([row for row in rows if not row.closed]))
+
+
 def matrix_csv(rows: Sequence[Row]) -> str:
     """Return *rows* as CSV text: rows that say the same are joined, and what is closed altogether is one last row per role."""
     out = io.StringIO()
@@ -91,14 +103,14 @@ def mandate_for(visit: Visit) -> Mandate:
         stages=frozenset(Stage),
         elements=frozenset(ELEMENTS),
         ceiling=View.UTUH,
-        start=MOMENT.replace(day=1),
-        until=MOMENT.replace(day=30),
+        start=visit.moment - _A_WEEK,
+        until=visit.moment + _A_WEEK,
         subject=visit.subject,
     )
 
 
-def visit_at(catalog: Catalog, place: tuple[str, ...]) -> Visit:
-    """Return the visit of one cell; *place* holds the values of the dimensions."""
+def visit_at(catalog: Catalog, place: tuple[str, ...], moment: datetime = MOMENT) -> Visit:
+    """Return the visit of one cell at *moment*; *place* holds the values of the dimensions."""
     role, purpose, stage, region, factor, mandate = place
     entry = catalog.roles[Role(role)]
     jurisdiction, own, other = _PLACES[entry.level]
@@ -114,16 +126,16 @@ def visit_at(catalog: Catalog, place: tuple[str, ...]) -> Visit:
         basis=entry.basis,
         election="2029",
         stage=Stage(stage),
-        moment=MOMENT,
+        moment=moment,
         factor_age=_FRESH if factor == "segar" else _STALE,
         subject="pemilih",
     )
     return replace(visit, mandate=mandate_for(visit)) if mandate == "lengkap" else visit
 
 
-def _row(engine: Engine, catalog: Catalog, place: tuple[str, ...]) -> Row:
+def _row(engine: Engine, catalog: Catalog, place: tuple[str, ...], moment: datetime = MOMENT) -> Row:
     """Return one row. Nothing is asked that must be denied: acts no permit of the role names, and views above a closed "recorded"."""
-    visit = visit_at(catalog, place)
+    visit = visit_at(catalog, place, moment)
     acts = [act for act in ACTS if act in engine.named_by_permits(visit.role)]
     questions = [(action, element) for action in (View.ADA.word, *acts) for element in ELEMENTS]
     answers = dict(zip(questions, engine.ask(visit, questions), strict=True))

@@ -61,14 +61,21 @@ def day(value: date) -> str:
     return str(format_date(value, "d MMMM y", locale=language()))
 
 
+def short_day(value: date) -> str:
+    """Return a day with its weekday in little room, e.g. ``Sen 24 Nov``."""
+    return str(format_date(value, "EEE d MMM", locale=language()))
+
+
 def number(value: int) -> str:
     """Return *value* with the separators of the language: 1.234 or 1,234."""
     return str(format_decimal(value, locale=language()))
 
 
 def install(app: Flask, clock: Clock) -> None:
-    """Give the templates of *app* the filters ``local``, ``clocks``, ``day``, ``relative`` and ``number``."""
-    app.jinja_env.filters.update(local=local, clocks=clocks, day=day, number=number, relative=lambda moment: relative(moment, clock.now()))
+    """Give the templates of *app* the filters ``local``, ``clocks``, ``day``, ``shortday``, ``relative`` and ``number``."""
+    app.jinja_env.filters.update(
+        local=local, clocks=clocks, day=day, shortday=short_day, number=number, relative=lambda moment: relative(moment, clock.now())
+    )
 
 
 def _aware(moment: datetime) -> None:

@@ -23,12 +23,15 @@ READERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "kpu_prov", "
 ASKERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "pejabat_pdp")
 PARTIES = (*ASKERS, "penyetuju", "petugas_keamanan")
 EVERY = ()
+OFFICER = ("petugas_keamanan",)
 # endpoint, address, method, level, roles (none named: every role). A new route is written down here on purpose, or the build fails.
 ROUTES = (
     ("bootstrap.static", "/bootstrap/static/<path:filename>", "GET", "public", EVERY),
     ("correct.form", "/voters/<public_id>/correct/<element>", "GET", "full", ("kpu_kab",)),
     ("correct.history", "/voters/<public_id>/history", "GET", "full", ("kpu_kab",)),
     ("correct.save", "/voters/<public_id>/correct/<element>", "POST", "full", ("kpu_kab",)),
+    ("guide.desk", "/help", "GET", "full", EVERY),
+    ("guide.glossary", "/glossary", "GET", "public", EVERY),
     ("healthz", "/healthz", "GET", "public", EVERY),
     ("identity.enrol", "/enrol", "GET", "half", EVERY),
     ("identity.enrol_check", "/enrol", "POST", "half", EVERY),
@@ -63,6 +66,18 @@ ROUTES = (
     ("mandates.show", "/requests/<uid>", "GET", "full", PARTIES),
     ("mandates.submit", "/requests/new", "POST", "full", ASKERS),
     ("mandates.withdraw", "/requests/<uid>/withdraw", "POST", "full", PARTIES),
+    ("oversight.activity", "/audit/activity", "GET", "full", OFFICER),
+    ("oversight.ask", "/audit", "POST", "full", OFFICER),
+    ("oversight.entry", "/audit/<seq>", "GET", "full", OFFICER),
+    ("oversight.index", "/audit", "GET", "full", OFFICER),
+    ("oversight.matrix", "/audit/matrix", "GET", "full", OFFICER),
+    ("oversight.prove", "/audit/<seq>/verify", "GET", "full", OFFICER),
+    ("oversight.receipt", "/audit/<seq>/receipt", "GET", "full", OFFICER),
+    ("oversight.verification", "/audit/verify/<uid>", "GET", "full", OFFICER),
+    ("oversight.verifications", "/audit/verify", "GET", "full", OFFICER),
+    ("oversight.verifier", "/audit/verifier", "GET", "full", OFFICER),
+    ("oversight.verify", "/audit/verify", "POST", "full", OFFICER),
+    ("oversight.verify_again", "/audit/verify/<uid>/again", "POST", "full", OFFICER),
     ("voters.choose", "/voters", "POST", "full", READERS),
     ("voters.search", "/voters/search", "POST", "full", READERS),
     ("voters.search_page", "/voters", "GET", "full", READERS),

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).parent.parent.parent
 STEP = 30
+# The server takes the code of the step before too (RFC 6238, section 5.2), unless it ends on the way: leave a page this long.
+ON_THE_WAY = 12
+# A kept session is taken up again while its code is younger than this; after 15 minutes NIK asks for a fresh one.
+FRESH = 480
+COOKIE = "gardu"
 
 
 def gardu(*arguments: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -33,23 +38,35 @@ def gardu(*arguments: str, check: bool = True, **more: Any) -> subprocess.Comple
 
 @dataclass
 class Demo:
-    """A demo being served. taken: the newest time step each account has used; a code is good for one use."""
+    """A demo being served.
+
+    taken: the newest time step each account has used; a code is good for one use. kept: the cookie each account's last session left.
+    """
 
     url: str
     data: Path
     accounts: list[dict[str, str]]
     process: subprocess.Popen[str]
     taken: dict[str, int]
+    kept: dict[str, str] = field(default_factory=dict)
 
     def account(self, username: str) -> dict[str, str]:
         return next(one for one in self.accounts if one["username"] == username)
 
     def code(self, username: str) -> str:
-        """Return a code this account has not used, waiting for the next time step when it must."""
-        while (step := int(time.time()) // STEP) <= self.taken.get(username, 0):
+        """Return a code this account has not used: of the step before while that still counts, else of this, else of the next one."""
+        while (step := max(self._oldest(), self.taken.get(username, 0) + 1)) > int(time.time()) // STEP:
             time.sleep(0.5)
         self.taken[username] = step
         return pyotp.TOTP(self.account(username)["totp_secret"]).at(step * STEP)
+
+    def _oldest(self) -> int:
+        step, gone = divmod(time.time(), STEP)
+        return int(step) - (STEP - gone > ON_THE_WAY)
+
+    def fresh(self, username: str) -> bool:
+        """Say whether the account's last code is young enough for its session to be taken up again."""
+        return time.time() - self.taken.get(username, 0) * STEP < FRESH
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +127,25 @@ class Person:
         assert answer is not None
         return answer.status
 
+    def resume(self) -> bool:
+        """Take up the session that an earlier walk of this account left, so that not every walk waits for a code; say whether it lives."""
+        secret = self.demo.kept.pop(self.username, None)
+        if secret is None or not self.demo.fresh(self.username):
+            return False
+        self.context.add_cookies([{"name": COOKIE, "value": secret, "url": self.demo.url, "httpOnly": True, "sameSite": "Strict"}])
+        self.goto("/")
+        if self.page.url == self.demo.url + "/":
+            return True
+        self.context.clear_cookies()
+        return False
+
+    def leave(self) -> None:
+        """Close the browser; the session is kept for the next walk."""
+        for cookie in self.context.cookies():
+            if cookie.get("name") == COOKIE:
+                self.demo.kept[self.username] = cookie.get("value", "")
+        self.context.close()
+
     def log_in(self) -> None:
         account = self.demo.account(self.username)
         self.goto("/login")
@@ -137,17 +173,21 @@ class Person:
 
 @pytest.fixture
 def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Give somebody a browser: ``visit("operator.denpasar", java_script_enabled=False)``; logged in unless told otherwise."""
-    contexts = []
+    """Give somebody a browser: ``visit("operator.denpasar", java_script_enabled=False)``; logged in unless told otherwise.
 
-    def open_for(username: str, *, log_in: bool = True, **options: Any) -> Person:
+    The session is one that an earlier walk left, when there is one; ``fresh=True`` demands a login of its own. A second browser of the
+    same account in one walk always has one.
+    """
+    people = list[Person]()
+
+    def open_for(username: str, *, log_in: bool = True, fresh: bool = False, **options: Any) -> Person:
         context = browser.new_context(**options)
-        contexts.append(context)
         person = Person(demo, username, context, context.new_page())
-        if log_in:
+        people.append(person)
+        if log_in and (fresh or not person.resume()):
             person.log_in()
         return person
 
     yield open_for
-    for context in contexts:
-        context.close()
+    for person in people:
+        person.leave()

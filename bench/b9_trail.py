@@ -1,0 +1,357 @@
+"""B9: one page of the officer's log (/audit) with filters, beside the least that fifty rows of it could cost.
+
+One log that grows through the real trail: sixty days of the offices of one province, entries of every common kind. At each size the
+same questions are asked: over the web as a signed-in security officer, and of the query alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import cast
+from urllib.parse import urlencode
+
+from flask.testing import FlaskClient
+from sqlalchemy import Table, select
+
+from app.audit import desk
+from app.audit.canonical import encode
+from app.audit.content import pack, visit_commitment
+from app.audit.desk import Filter
+from app.audit.entry import Draft, Members, draft_for, subjects_root
+from app.audit.tables import TrailEntry
+from app.cli.shell import host_actor
+from app.factory import House, join, web_app
+from app.identity import accounts, totp
+from app.kernel.actor import Actor
+from app.kernel.fields import ELEMENTS, Action, Basis, Element, Outcome, Purpose, Role
+from app.kernel.ids import encode_uid
+from app.kernel.payload import SealedPayload
+from app.vault.keys.local import LocalKeyring
+from bench.kit import ELECTION, KAB, NOW, PASSPHRASE, SEED, Bench, Line, growth, line, median
+
+ID = "B9"
+SIZES, QUICK = (10_000, 30_000, 100_000), (1_000, 2_000, 4_000)
+# web.md: a table with filters answers within this time.
+GOAL = "≤ 300"
+PAGE = 50
+_DAYS = 60
+_RUNS, _QUICK_RUNS = 30, 3
+# Callers of the fill: as many as make the appender's transactions large.
+_CALLERS, _CHUNK = 128, 2_000
+_PROVINCE = "51"
+_KABS = ("51.01", "51.02", "51.03", "51.04", "51.05", "51.06", "51.07", "51.08", KAB)
+_VOTERS, _OPERATORS, _LIAISONS = 20_000, 12, 4
+# Planted: the only entry of somebody who left, and a refusal that every size has.
+_LONG_AGO, _REFUSED = 100, 60
+_USERNAME, _PASSWORD = "bench.keamanan", "lumbung-pelita-7hd2k9"
+_ENTRY = cast(Table, TrailEntry.__table__)
+
+Event = tuple[Draft, SealedPayload | None]
+
+
+def run(bench: Bench) -> Iterator[Line]:
+    """Yield every line of B9."""
+    quick = bench.scale.repeats == 1
+    sizes, runs = (QUICK, _QUICK_RUNS) if quick else (SIZES, _RUNS)
+    for engine in bench.engines:
+        with _desk(bench, engine, sizes[-1]) as officer:
+            yield from _engine(bench, engine, officer, sizes, runs)
+
+
+def _engine(bench: Bench, engine: str, officer: Officer, sizes: Sequence[int], runs: int) -> Iterator[Line]:
+    took: dict[str, list[Took]] = {}
+    for size in sizes:
+        bench.say(f"B9: {size} entries, {engine}")
+        begun = time.perf_counter()
+        added = officer.fill.grow(size)
+        rate = added / (time.perf_counter() - begun)
+        officer.come_in()
+        floor = officer.floor(runs)
+        for question in officer.questions():
+            took.setdefault(question.name, []).append(officer.ask(question, floor, runs))
+    most = sizes[-1]
+    yield line(ID, f"filling the log, {_CALLERS} callers, {engine}", most, rate, "entries/s")
+    for name, found in took.items():
+        last, work = found[-1], f"/audit, {name}, {engine}"
+        yield line(ID, f"{work}: page, p95", most, last.p95, "ms", goal=GOAL)
+        yield line(ID, f"{work}: page, ms ~ entries^k", most, growth(sizes, [one.page for one in found]), "k")
+        yield line(ID, f"{work}: its query ÷ {PAGE} rows by number", most, last.query, "ms", floor=last.floor)
+
+
+# ---- the questions ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an officer asks: the address's fields, and the same of the query. deep: of the page behind the first one."""
+
+    name: str
+    fields: Mapping[str, str]
+    wanted: Filter
+    deep: bool = False
+    shows: Callable[[int], bool] = bool
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Milliseconds: of the page, median and 95th percentile; of its query and of the floor, median."""
+
+    page: float
+    p95: float
+    query: float
+    floor: float
+
+
+@dataclass
+class Officer:
+    """A security officer at a client of the real application, over a log that grows."""
+
+    house: House
+    clock: Hand
+    fill: Fill
+    secret: str
+    client: FlaskClient
+
+    def come_in(self) -> None:
+        """Sign in at the moment the log ends: half an hour lies between one size and the next."""
+        self.clock.moment = self.fill.moment(self.fill.done) + timedelta(minutes=30)
+        self.client = web_app(self.house).test_client()
+        self._post("/login", username=_USERNAME, password=_PASSWORD)
+        self._post("/login/totp", code=totp.code_at(self.secret, totp.step_at(self.clock.now())))
+
+    def _post(self, path: str, **form: str) -> None:
+        page = self.get(path)
+        token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+        answer = self.client.post(path, data={"csrf_token": token, **form}, base_url=self.house.settings.public_origin)
+        assert answer.status_code == 303, (path, answer.status)
+
+    def get(self, path: str) -> str:
+        """Return a page's text. Raises AssertionError unless its status is 200."""
+        answer = self.client.get(path, base_url=self.house.settings.public_origin)
+        assert answer.status_code == 200, (path.partition("?")[0], answer.status)
+        return answer.text
+
+    def questions(self) -> Iterator[Question]:
+        """Yield what is asked at the present size of the log."""
+        fill, end = self.fill, self.clock.now()
+        day, start = end - timedelta(days=1), fill.moment(0) - timedelta(days=1)
+        busy, voter = fill.people[0].uid, fill.voters[0]
+        span = {"since": start.date().isoformat(), "until": end.date().isoformat()}
+        every = Filter(since=start)
+
+        def asked(name: str, wanted: Filter, shows: Callable[[int], bool] = bool, **given: str) -> Question:
+            return Question(name, {**span, **given}, wanted, shows=shows)
+
+        yield Question("no filter, the last 24 hours", {}, Filter(since=day))
+        yield asked("no filter", every)
+        yield Question("no filter, the next page", span, every, deep=True)
+        yield asked("actor", replace(every, actor=busy), actor=busy)
+        yield asked("action", replace(every, action=Action.VOTER_CHANGE), action=Action.VOTER_CHANGE)
+        yield asked("outcome", replace(every, outcome=Outcome.DENIED), outcome=Outcome.DENIED)
+        yield asked("office", replace(every, office="bawaslu-51.07"), office="bawaslu-51.07")
+        yield asked("region", replace(every, region="51.07.01"), region="51.07.01")
+        yield asked("element", replace(every, element=Element.DISABILITAS), element=Element.DISABILITAS)
+        yield asked("purpose", replace(every, purpose=Purpose.PERMINTAAN_SUBJEK), purpose=Purpose.PERMINTAAN_SUBJEK)
+        yield asked("one day far back", Filter(since=fill.moment(200), until=fill.moment(200) + timedelta(days=1)),
+                    since=fill.moment(200).date().isoformat(), until=fill.moment(200).date().isoformat())  # fmt: skip
+        token = self.house.guard.payloads.token(voter)
+        yield asked("subject", replace(every, subject=token), subject=voter)
+        together = {"action": Action.VOTER_REVEAL, "outcome": Outcome.DENIED, "region": KAB, "purpose": Purpose.PENGAWASAN}
+        yield asked("action, outcome, region and purpose", replace(every, **together), **together)  # type: ignore[arg-type]
+        yield asked("an actor with one entry, far back", replace(every, actor=fill.gone.uid), actor=fill.gone.uid)
+        never = {"action": Action.KEY_ROTATE, "outcome": Outcome.ALLOWED}
+        yield asked("nothing found", replace(every, **never), lambda count: count == 0, **never)  # type: ignore[arg-type]
+
+    def ask(self, question: Question, floor: float, runs: int) -> Took:
+        """Measure one question."""
+        store, log = self.house.store, self.house.guard.log
+        before = desk.entries(store, log, question.wanted, limit=PAGE).older if question.deep else None
+        found = desk.entries(store, log, question.wanted, before=before, limit=PAGE)
+        assert question.shows(len(found.entries)), question.name
+        more = {"before": str(before)} if question.deep else {}
+        path = f"/audit?{urlencode({**question.fields, **more})}"
+        pages = _repeat(lambda: self.get(path), runs)
+        query = _repeat(lambda: desk.entries(store, log, question.wanted, before=before, limit=PAGE), runs)
+        return Took(median(pages), _p95(pages), median(query), floor)
+
+    def floor(self, runs: int) -> float:
+        """Return the milliseconds of PAGE rows by their numbers, spread over the log."""
+        dice, log = random.Random(SEED), self.house.guard.log
+        columns = (_ENTRY.c.seq, _ENTRY.c.leaf, _ENTRY.c.body)
+
+        def fetch() -> None:
+            numbers = dice.sample(range(self.fill.done), PAGE)
+            with self.house.store.reading() as session:
+                assert len(session.execute(select(*columns).where(_ENTRY.c.log == log, _ENTRY.c.seq.in_(numbers))).all()) == PAGE
+
+        return median(_repeat(fetch, runs))
+
+
+def _repeat(work: Callable[[], object], runs: int) -> list[float]:
+    """Return the milliseconds of each run, after one that warms up; garbage is collected once, as a server would now and then."""
+    work()
+    gc.collect()
+    took = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        took.append((time.perf_counter() - start) * 1000)
+    return took
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[max(math.ceil(len(values) * 0.95) - 1, 0)]
+
+
+# ---- the house and its log --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Hand:
+    """A clock that stands where it is put."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Return where it stands."""
+        return self.moment
+
+
+@contextmanager
+def _desk(bench: Bench, engine: str, most: int) -> Iterator[Officer]:
+    with bench.house(engine) as installed:
+        clock = Hand(NOW - timedelta(days=_DAYS))
+        house = join(installed.settings, LocalKeyring.open(installed.settings.keyring, PASSPHRASE), clock)
+        try:
+            uid, _ = accounts.create(
+                house.identity, host_actor(), username=_USERNAME, name="Petugas Bench", office="kpu-00", unit="keamanan",
+                roles=(Role.PETUGAS_KEAMANAN,), now=clock.now(), password=_PASSWORD, must_change=False,
+            )  # fmt: skip
+            secret = accounts.enrol_by_hand(house.identity, host_actor(), uid, clock.now())
+            yield Officer(house, clock, Fill(house, clock.now(), most), secret, web_app(house).test_client())
+        finally:
+            house.close()
+
+
+@dataclass
+class Fill:
+    """Sixty days of log, *most* entries long, from *begin* on; made anew the same way every time but for keys and salts."""
+
+    house: House
+    begin: datetime
+    most: int
+    done: int = 0
+    dice: random.Random = field(default_factory=lambda: random.Random(SEED))
+
+    def __post_init__(self) -> None:
+        self.gap = timedelta(days=_DAYS) / self.most
+        self.voters = [f"{KAB}-{self._uid()}" for _ in range(_VOTERS)]
+        self.people = list(self._people())
+        self.gone = replace(self.people[0], uid=self._uid())
+        # A few people do most of the work, as everywhere.
+        self.weights = list(accumulate(1 / (1 + place) ** 0.7 for place in range(len(self.people))))
+        self.desa = {kab: [desa for kec in self.house.places.children(kab) for desa in self.house.places.children(kec)] for kab in _KABS}
+
+    def moment(self, number: int) -> datetime:
+        """Return when entry *number* of the fill was made."""
+        return self.begin + self.gap * number
+
+    def grow(self, size: int) -> int:
+        """Append until *size* entries are there; return how many that were."""
+        added, trail = size - self.done, self.house.guard.trail
+        with ThreadPoolExecutor(_CALLERS) as callers:
+            while self.done < size:
+                numbers = range(self.done, min(self.done + _CHUNK, size))
+                list(callers.map(lambda event: trail.append(*event), [self._event(number) for number in numbers]))
+                self.done = numbers.stop
+        return added
+
+    def _uid(self) -> str:
+        return encode_uid(self.dice.randbytes(16))
+
+    def _people(self) -> Iterator[Actor]:
+        def person(office: str, role: Role) -> Actor:
+            region = office.partition("-")[2]
+            return Actor(self._uid(), office, "data", role, frozenset({role}), region, request="", session=self._uid(), method="totp")
+
+        for kab in reversed(_KABS):
+            yield from (person(f"kpu-{kab}", Role.KPU_KAB) for _ in range(_OPERATORS))
+            yield from (person(f"bawaslu-{kab}", Role.BAWASLU_KAB) for _ in range(_LIAISONS))
+        yield from (person(f"kpu-{_PROVINCE}", Role.KPU_PROV) for _ in range(_LIAISONS))
+        yield from (person("kpu-00", role) for role in (Role.PEJABAT_PDP, Role.PETUGAS_KEAMANAN, Role.ADMIN_SISTEM))
+
+    def _event(self, number: int) -> Event:
+        at = self.moment(number)
+        if number == _LONG_AGO:
+            return self._visit(self.gone, Action.VOTER_REVEAL, Outcome.ALLOWED, at, self.voters[:1])
+        if number == _REFUSED:
+            return self._visit(self.people[_OPERATORS], Action.VOTER_REVEAL, Outcome.DENIED, at, ())
+        who = self.dice.choices(self.people, cum_weights=self.weights)[0]
+        [(action, outcome, most)] = self.dice.choices(list(_KINDS), list(_KINDS.values()))
+        if action in _VISITS:
+            return self._visit(who, action, outcome, at, self.dice.sample(self.voters, self.dice.randint(min(most, 1), most)))
+        return self._other(who, action, outcome, at)
+
+    def _visit(self, who: Actor, action: Action, outcome: Outcome, at: datetime, uids: Sequence[str]) -> Event:
+        """What the touch appends: a visit, sealed, with its subjects."""
+        salt = secrets.token_bytes(32)
+        region = who.region if who.region in self.desa else KAB
+        scope = region if action == Action.VOTER_SEARCH or outcome != Outcome.ALLOWED else self.dice.choice(self.desa[region])
+        shown = {element.value: "utuh" if element.number < 11 else "ada" for element in ELEMENTS} if outcome == Outcome.ALLOWED else None
+        if shown and self.dice.random() < _WITH_DISABILITY:
+            shown[Element.DISABILITAS] = "ringkas"
+        purpose = _PURPOSES.get(who.role, Purpose.PEMUTAKHIRAN)
+        visit = encode({"visit": {"person": who.uid, "region": scope}, "views": cast("dict[str, object]", shown or {})}).encode()  # type: ignore[dict-item]
+        members: Members = {
+            "election": ELECTION, "stage": "dps", "purpose": purpose, "basis": Basis.PKPU7_2022, "policy": self.house.guard.policies.hash,
+            "scope": scope, "rule": (f"{who.role}-{purpose}".replace("_", "-"),), "fields": shown,
+            "subjects": (len(uids), subjects_root(salt, uids)) if uids else None, "visit": visit_commitment(salt, visit),
+            "assurance": {"method": "totp", "age": 12, "challenge": None},
+        }  # fmt: skip
+        draft = draft_for(self._in_request(who), action, outcome, at, **members)
+        content = pack(salt=salt, subjects=uids, visit=visit, v=1, address="192.0.2.7")
+        return draft, self.house.guard.payloads.seal(content, uids, at, self.house.guard.log)
+
+    def _other(self, who: Actor, action: Action, outcome: Outcome, at: datetime) -> Event:
+        """What the doors and desks append: no subject; a sealed address."""
+        content = pack(salt=secrets.token_bytes(32), v=1, address="192.0.2.7")
+        region = KAB if action == Action.REQUEST_SUBMIT else None
+        draft = draft_for(self._in_request(who), action, outcome, at, scope=region)
+        return draft, self.house.guard.payloads.seal(content, (), at, self.house.guard.log)
+
+    def _in_request(self, who: Actor) -> Actor:
+        return replace(who, request=self._uid())
+
+
+# (action, outcome, subjects at most) → how often in a hundred entries.
+_KINDS: dict[tuple[Action, Outcome, int], float] = {
+    (Action.VOTER_REVEAL, Outcome.ALLOWED, 1): 42,
+    (Action.VOTER_REVEAL, Outcome.ALLOWED, 25): 5,
+    (Action.VOTER_SEARCH, Outcome.ALLOWED, 3): 22,
+    (Action.VOTER_REVEAL, Outcome.DENIED, 0): 1,
+    (Action.VOTER_REVEAL, Outcome.FAILED, 0): 1,
+    (Action.VOTER_REVEAL, Outcome.BROKEN, 1): 0.01,
+    (Action.VOTER_SEARCH, Outcome.DENIED, 0): 0.5,
+    (Action.VOTER_CHANGE, Outcome.DONE, 1): 1,
+    (Action.SESSION_LOGIN, Outcome.INTENT, 0): 8,
+    (Action.SESSION_LOGIN, Outcome.ALLOWED, 0): 7.5,
+    (Action.SESSION_LOGIN, Outcome.FAILED, 0): 1.5,
+    (Action.SESSION_LOGOUT, Outcome.DONE, 0): 5,
+    (Action.SESSION_STEPUP, Outcome.ALLOWED, 0): 3,
+    (Action.TRAIL_READ, Outcome.ALLOWED, 0): 2,
+    (Action.REQUEST_SUBMIT, Outcome.DONE, 0): 0.3,
+    (Action.REQUEST_APPROVE, Outcome.DONE, 0): 0.2,
+}
+_VISITS = frozenset({Action.VOTER_REVEAL, Action.VOTER_SEARCH, Action.VOTER_CHANGE})
+_PURPOSES = {Role.BAWASLU_KAB: Purpose.PENGAWASAN, Role.KPU_PROV: Purpose.REKAPITULASI, Role.PEJABAT_PDP: Purpose.PERMINTAAN_SUBJEK}
+_WITH_DISABILITY = 0.02
