@@ -41,7 +41,7 @@ format: $(READY) ## let ruff format and sort
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-shot: $(READY) browser ## screenshots of every page, light and dark, phone and desktop, id and en, into docs/shots/
+shot: $(READY) browser ## screenshots of every page, light and dark, phone and desktop, id and en, into docs/shots/ (ARGS="--sheet --only WORD")
 	$(BIN)/python tests/shots.py $(ARGS)
 
 $(BENCH_READY): $(READY) requirements/bench.lock

@@ -108,8 +108,12 @@ def open_keyring(settings: Settings, secret: str) -> KeyProvider:
     return LocalKeyring.open(settings.keyring, secret)
 
 
-def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None, *, queue: bool = False) -> House:
+def join(
+    settings: Settings, provider: KeyProvider, clock: Clock | None = None, *, queue: bool = False, policies: Policies | None = None
+) -> House:
     """Join the rooms over one database. queue: background work waits for ``House.jobs.work``; else it runs at once, in the caller.
+
+    policies: those already read; else they are read from the settings' folder.
 
     Raises UnsafeStart, KeysDown, StoreDown.
     """
@@ -117,7 +121,7 @@ def join(settings: Settings, provider: KeyProvider, clock: Clock | None = None, 
     store = Store(settings.database, pool_size=settings.threads + 4)
     _schema_is_current(store)
     keys = KeyHouse(provider, WrappedKeys(store))
-    policies = Policies.load(settings.policies, clock.now())
+    policies = policies or Policies.load(settings.policies, clock.now())
     trail = Trail(store, settings.origin, Signer(settings.origin, keys.key("log", "00").secret))
     guard = Guard(policies, keys, PayloadBox(keys), trail, store, settings.origin)
     places = Places()

@@ -36,6 +36,7 @@ from app.kernel.actor import Actor
 from app.kernel.fields import ELEMENTS, Action, Basis, Element, Outcome, Purpose, Role
 from app.kernel.ids import encode_uid
 from app.kernel.payload import SealedPayload
+from app.kernel.regions import NATION, zone_of
 from app.vault.keys.local import LocalKeyring
 from bench.kit import ELECTION, KAB, NOW, PASSPHRASE, SEED, Bench, Line, growth, line, median
 
@@ -144,31 +145,29 @@ class Officer:
     def questions(self) -> Iterator[Question]:
         """Yield what is asked at the present size of the log."""
         fill, end = self.fill, self.clock.now()
-        day, start = end - timedelta(days=1), fill.moment(0) - timedelta(days=1)
-        busy, voter = fill.people[0].uid, fill.voters[0]
-        span = {"since": start.date().isoformat(), "until": end.date().isoformat()}
-        every = Filter(since=start)
+        voter, early = fill.voters[0], fill.begin + timedelta(hours=1)
+        span, every = {"range": "all"}, Filter()
 
         def asked(name: str, wanted: Filter, shows: Callable[[int], bool] = bool, **given: str) -> Question:
             return Question(name, {**span, **given}, wanted, shows=shows)
 
-        yield Question("no filter, the last 24 hours", {}, Filter(since=day))
+        yield Question("no filter, the last 24 hours", {}, Filter(since=end - timedelta(days=1)))
         yield asked("no filter", every)
         yield Question("no filter, the next page", span, every, deep=True)
-        yield asked("actor", replace(every, actor=busy), actor=busy)
+        yield asked("actor", replace(every, actor=fill.busy), actor=fill.busy)
         yield asked("action", replace(every, action=Action.VOTER_CHANGE), action=Action.VOTER_CHANGE)
         yield asked("outcome", replace(every, outcome=Outcome.DENIED), outcome=Outcome.DENIED)
         yield asked("office", replace(every, office="bawaslu-51.07"), office="bawaslu-51.07")
         yield asked("region", replace(every, region="51.07.01"), region="51.07.01")
         yield asked("element", replace(every, element=Element.DISABILITAS), element=Element.DISABILITAS)
         yield asked("purpose", replace(every, purpose=Purpose.PERMINTAAN_SUBJEK), purpose=Purpose.PERMINTAAN_SUBJEK)
-        yield asked("one day far back", Filter(since=fill.moment(200), until=fill.moment(200) + timedelta(days=1)),
-                    since=fill.moment(200).date().isoformat(), until=fill.moment(200).date().isoformat())  # fmt: skip
+        hours = Filter(since=early, until=early + timedelta(hours=6))
+        yield asked("six hours, far back", hours, since=_stamp(early), until=_stamp(early + timedelta(hours=6)))
         token = self.house.guard.payloads.token(voter)
-        yield asked("subject", replace(every, subject=token), subject=voter)
+        yield asked("subject", replace(every, subject=token), subject=f"{KAB}-{voter}")
         together = {"action": Action.VOTER_REVEAL, "outcome": Outcome.DENIED, "region": KAB, "purpose": Purpose.PENGAWASAN}
         yield asked("action, outcome, region and purpose", replace(every, **together), **together)  # type: ignore[arg-type]
-        yield asked("an actor with one entry, far back", replace(every, actor=fill.gone.uid), actor=fill.gone.uid)
+        yield asked("an actor with one entry, far back", replace(every, actor=fill.gone), actor=fill.gone)
         never = {"action": Action.KEY_ROTATE, "outcome": Outcome.ALLOWED}
         yield asked("nothing found", replace(every, **never), lambda count: count == 0, **never)  # type: ignore[arg-type]
 
@@ -195,6 +194,11 @@ class Officer:
                 assert len(session.execute(select(*columns).where(_ENTRY.c.log == log, _ENTRY.c.seq.in_(numbers))).all()) == PAGE
 
         return median(_repeat(fetch, runs))
+
+
+def _stamp(moment: datetime) -> str:
+    """Return a moment as the officer's form has it: on the clock of the office, which is Jakarta's for the nation."""
+    return moment.astimezone(zone_of(NATION)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _repeat(work: Callable[[], object], runs: int) -> list[float]:
@@ -233,31 +237,42 @@ def _desk(bench: Bench, engine: str, most: int) -> Iterator[Officer]:
         clock = Hand(NOW - timedelta(days=_DAYS))
         house = join(installed.settings, LocalKeyring.open(installed.settings.keyring, PASSPHRASE), clock)
         try:
-            uid, _ = accounts.create(
-                house.identity, host_actor(), username=_USERNAME, name="Petugas Bench", office="kpu-00", unit="keamanan",
-                roles=(Role.PETUGAS_KEAMANAN,), now=clock.now(), password=_PASSWORD, must_change=False,
-            )  # fmt: skip
-            secret = accounts.enrol_by_hand(house.identity, host_actor(), uid, clock.now())
-            yield Officer(house, clock, Fill(house, clock.now(), most), secret, web_app(house).test_client())
+            officer = _account(house, _USERNAME, "kpu-00", Role.PETUGAS_KEAMANAN)
+            secret = accounts.enrol_by_hand(house.identity, host_actor(), officer, clock.now())
+            busy, gone = (_account(house, name, f"kpu-{KAB}", Role.KPU_KAB) for name in ("bench.rajin", "bench.pergi"))
+            yield Officer(house, clock, Fill(house, clock.now(), most, busy, gone), secret, web_app(house).test_client())
         finally:
             house.close()
 
 
+def _account(house: House, username: str, office: str, role: Role) -> str:
+    """Make an account that the desk can be asked about; return its uid."""
+    return accounts.create(
+        house.identity, host_actor(), username=username, name="Orang Bench", office=office, unit="data", roles=(role,),
+        now=house.clock.now(), password=_PASSWORD, must_change=False,
+    )[0]  # fmt: skip
+
+
 @dataclass
 class Fill:
-    """Sixty days of log, *most* entries long, from *begin* on; made anew the same way every time but for keys and salts."""
+    """Sixty days of log, *most* entries long, from *begin* on; made anew the same way every time but for keys and salts.
+
+    busy, gone: accounts of who does most, and of who has one entry.
+    """
 
     house: House
     begin: datetime
     most: int
+    busy: str
+    gone: str
     done: int = 0
     dice: random.Random = field(default_factory=lambda: random.Random(SEED))
 
     def __post_init__(self) -> None:
         self.gap = timedelta(days=_DAYS) / self.most
-        self.voters = [f"{KAB}-{self._uid()}" for _ in range(_VOTERS)]
-        self.people = list(self._people())
-        self.gone = replace(self.people[0], uid=self._uid())
+        self.voters = [self._uid() for _ in range(_VOTERS)]
+        first, *others = self._people()
+        self.people = [replace(first, uid=self.busy), *others]
         # A few people do most of the work, as everywhere.
         self.weights = list(accumulate(1 / (1 + place) ** 0.7 for place in range(len(self.people))))
         self.desa = {kab: [desa for kec in self.house.places.children(kab) for desa in self.house.places.children(kec)] for kab in _KABS}
@@ -293,7 +308,7 @@ class Fill:
     def _event(self, number: int) -> Event:
         at = self.moment(number)
         if number == _LONG_AGO:
-            return self._visit(self.gone, Action.VOTER_REVEAL, Outcome.ALLOWED, at, self.voters[:1])
+            return self._visit(replace(self.people[0], uid=self.gone), Action.VOTER_REVEAL, Outcome.ALLOWED, at, self.voters[:1])
         if number == _REFUSED:
             return self._visit(self.people[_OPERATORS], Action.VOTER_REVEAL, Outcome.DENIED, at, ())
         who = self.dice.choices(self.people, cum_weights=self.weights)[0]

@@ -207,11 +207,11 @@ def walk(camera: Camera, demo: Demo, browser: Browser, roles: list[str]) -> list
     known = places(demo)
     with ExitStack() as stack:
         story = Story(demo, lambda: stack.enter_context(browser.new_context()))
+        without_example(story, known)
         for role in roles:
             if camera.wants("-empty"):
                 empty(camera, story.person(role), role, known)
         story.prepare()
-        without_example(story, known)
         for role in roles:
             tour(camera, story.person(role), role, known, story)
         stranger(camera, story, known)

@@ -44,9 +44,10 @@ class Story:
     def __init__(self, demo: Demo, context: Callable[[], BrowserContext]) -> None:
         self.demo, self.context = demo, context
         self.folder = Path(tempfile.mkdtemp(dir=demo.data))
-        self.samples: dict[str, str] = {"element": "alamat", "seq": "40", "kab": KAB}
-        self.requests: dict[str, str] = {}
-        self.uploads: dict[str, str] = {}
+        # Filled in by ``prepare``; whether every address has an example is asked before.
+        self.samples = {"element": "alamat", "seq": "40", "public_id": "", "account": "", "verification": ""}
+        self.requests = dict.fromkeys(("submitted", "half", "active", "refused", "subject"), "")
+        self.uploads = dict.fromkeys(("load", "waiting", "used"), "")
         self.passwords: dict[str, str] = {}
         self._people: dict[str, tuple[Person, float]] = {}
         self._files = 90
@@ -208,6 +209,9 @@ class Story:
 
     def _at_correct_form(self, role: str) -> Examples:
         return {element: {"public_id": self.samples["public_id"], "element": element} for element in ("alamat", "nik", "status_kawin")}
+
+    def _at_admin_account(self, role: str) -> Examples:
+        return {"": {"uid": self.samples["account"]}}
 
     def _at_admin_invite_form(self, role: str) -> Examples:
         return {**PLAIN, "person": {"?": f"body=kpu&region={KAB}"}}

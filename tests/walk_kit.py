@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pyotp
@@ -35,6 +36,8 @@ from app.identity import accounts
 from app.kernel.actor import Actor
 from app.kernel.errors import GarduError
 from app.kernel.fields import Basis, Element, Purpose, Role
+from app.policy.book import Book, read_book
+from app.policy.decide import Policies
 from app.settings import Settings
 from app.store.engine import Store
 from app.touch import Guard
@@ -42,7 +45,7 @@ from app.vault.keys.local import LocalKeyring
 from app.vault.keys.provider import KeyProvider
 from app.voters import actions, dp4
 from app.voters.actions import Task
-from tests.conftest import ELECTION, KAB, PASSPHRASE, ROOT, FakeClock, PostgresServer, dp4_row, make_house, operator, task
+from tests.conftest import ELECTION, KAB, NOW, PASSPHRASE, ROOT, FakeClock, PostgresServer, dp4_row, make_house, operator, task
 
 # Tables of the roll, in an order in which they can be emptied and filled again.
 ROLL = ("voter", "voter_key", "nik_index", "quarantine")
@@ -221,7 +224,18 @@ class Installed:
             config = data / "config.toml"
             text = config.read_text("utf-8")
             config.write_text(text.replace(str(make_url(self.databases[1]).database), name), "utf-8")
-        return join(Settings.load(data, {}), self.provider, FakeClock())
+        settings = Settings.load(data, {})
+        return join(settings, self.provider, FakeClock(), policies=Policies(_book(settings.policies)))
+
+
+# Reading the policies is most of what joining a house costs, and no test changes the shipped ones.
+@cache
+def _book(folder: Path) -> Book:
+    return read_book(folder, NOW)
+
+
+# Rooms import the fixtures below into their own conftest, which makes them anew for each; the installation is one all the same.
+_AT_REST: dict[str, Installed] = {}
 
 
 def _installed(data: Path, application: str, owner: str | None = None) -> Installed:
@@ -233,14 +247,18 @@ def _installed(data: Path, application: str, owner: str | None = None) -> Instal
 @pytest.fixture(scope="session")
 def installed_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """An installation over SQLite, made once."""
-    return _installed(tmp_path_factory.mktemp("installed") / "data", "sqlite:///gardu.db")
+    if "sqlite" not in _AT_REST:
+        _AT_REST["sqlite"] = _installed(tmp_path_factory.mktemp("installed") / "data", "sqlite:///gardu.db")
+    return _AT_REST["sqlite"]
 
 
 @pytest.fixture(scope="session")
 def installed_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Installed:
     """An installation over PostgreSQL, made once."""
-    owner, application = postgres.migrated()
-    return _installed(tmp_path_factory.mktemp("installed") / "data", application, owner)
+    if "postgres" not in _AT_REST:
+        owner, application = postgres.migrated()
+        _AT_REST["postgres"] = _installed(tmp_path_factory.mktemp("installed") / "data", application, owner)
+    return _AT_REST["postgres"]
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def nav(actor: Actor) -> Sequence[tuple[str, str]]:
     shared = [(_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations")]
     if actor.role is Role.PETUGAS_KEAMANAN:
         return shared
-    return [*shared, (_("Kantor"), "/admin/offices"), (_("Kunci"), "/admin/keys"), (_("Kesehatan"), "/admin/health")]
+    return [*shared, (_("Daftar kantor"), "/admin/offices"), (_("Kunci"), "/admin/keys"), (_("Kesehatan"), "/admin/health")]
 
 
 def cards(actor: Actor) -> Sequence[Card]:
@@ -101,57 +101,56 @@ def invite() -> str | tuple[str, int]:
     return _slip(room, uid, password, now)
 
 
-@blueprint.get("/admin/accounts/<account>")
+@blueprint.get("/admin/accounts/<uid>")
 @gate.roles(*_WATCHERS)
-def account(account: str) -> str:
+def account(uid: str) -> str:
     """Show one account."""
-    return _account_page(_uid(account), None)
+    return _account_page(_uid(uid), None)
 
 
-@blueprint.post("/admin/accounts/<account>/disable")
+@blueprint.post("/admin/accounts/<uid>/disable")
 @gate.roles(*_KEEPER)
-def disable(account: str) -> Response | tuple[str, int]:
+def disable(uid: str) -> Response | tuple[str, int]:
     """Disable an account for good."""
     _demand_code()
     try:
-        accounts.disable(_room().identity, gate.current_actor(), _uid(account), _now(), request.form.get("reason", ""))
+        accounts.disable(_room().identity, gate.current_actor(), _uid(uid), _now(), request.form.get("reason", ""))
     except BadInput as error:
-        return _account_page(account, error, "disable"), error.status
-    return _back(f"/admin/accounts/{account}", "disabled")
+        return _account_page(uid, error, "disable"), error.status
+    return _back(f"/admin/accounts/{uid}", "disabled")
 
 
-@blueprint.post("/admin/accounts/<account>/sessions")
+@blueprint.post("/admin/accounts/<uid>/sessions")
 @gate.roles(*_KEEPER)
-def end_sessions(account: str) -> Response:
+def end_sessions(uid: str) -> Response:
     """End all sessions of an account."""
     _demand_code()
-    accounts.end_sessions(_room().identity, gate.current_actor(), _uid(account), _now())
-    return _back(f"/admin/accounts/{account}", "sessions")
+    accounts.end_sessions(_room().identity, gate.current_actor(), _uid(uid), _now())
+    return _back(f"/admin/accounts/{uid}", "sessions")
 
 
-@blueprint.post("/admin/accounts/<account>/invite")
+@blueprint.post("/admin/accounts/<uid>/invite")
 @gate.roles(*_KEEPER)
-def invite_again(account: str) -> str:
+def invite_again(uid: str) -> str:
     """Give an account that was never used a new one-time password and show it, once."""
     _demand_code()
     room, now, seen = _room(), _now(), request.form.get("seen", "")
-    uid = _uid(account)
-    present = directory.one(room.identity, uid, now).invited_until
+    present = directory.one(room.identity, _uid(uid), now).invited_until
     # A form that was sent before names an older end and meets the Conflict of the action.
     until = present if seen == _stamp(present) else None
     return _slip(room, uid, accounts.invite_again(room.identity, gate.current_actor(), uid, until, now), now)
 
 
-@blueprint.post("/admin/accounts/<account>/reset")
+@blueprint.post("/admin/accounts/<uid>/reset")
 @gate.roles(*_KEEPER)
-def ask_reset(account: str) -> Response | tuple[str, int]:
+def ask_reset(uid: str) -> Response | tuple[str, int]:
     """Ask for the account's factor to be reset; somebody else confirms."""
     _demand_code()
     try:
-        resets.ask(_room(), gate.current_actor(), _uid(account), request.form.get("reason", ""), _now())
+        resets.ask(_room(), gate.current_actor(), _uid(uid), request.form.get("reason", ""), _now())
     except BadInput as error:
-        return _account_page(account, error, "reset"), error.status
-    return _back(f"/admin/accounts/{account}", "asked")
+        return _account_page(uid, error, "reset"), error.status
+    return _back(f"/admin/accounts/{uid}", "asked")
 
 
 @blueprint.get("/admin/confirmations")
@@ -168,13 +167,13 @@ def confirmations() -> str:
     )  # fmt: skip
 
 
-@blueprint.post("/admin/confirmations/<reset>")
+@blueprint.post("/admin/confirmations/<uid>")
 @gate.roles(*_WATCHERS)
-def decide(reset: str) -> Response:
+def decide(uid: str) -> Response:
     """Confirm, refuse or withdraw a reset."""
     _demand_code()
     decision = rules.parse_decision(request.form.get("decision", ""))
-    return _back("/admin/confirmations", resets.decide(_room(), gate.current_actor(), _uid(reset), decision, _now()))
+    return _back("/admin/confirmations", resets.decide(_room(), gate.current_actor(), _uid(uid), decision, _now()))
 
 
 @blueprint.get("/admin/offices")

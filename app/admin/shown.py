@@ -52,6 +52,7 @@ def role_words(roles: Sequence[Role]) -> str:
 def person(row: Row, places: Places) -> dict[str, object]:
     """Return one account as a line of the list."""
     return {
+        "uid": row.uid,
         "url": f"/admin/accounts/{row.uid}",
         "name": row.name,
         "username": row.username,

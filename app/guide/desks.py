@@ -157,7 +157,7 @@ _OFFICER = Desk(
         Step(N_("Terima permintaan dan pastikan orangnya"), N_("Periksa identitas pemohon di luar program ini. Batas waktunya 3×24 jam sejak permintaan diterima (UU 27/2022 Pasal 30 dan 32)."), begin=True),
         Step(N_("Minta nomor pemilihnya"), N_("Operator KPU kab/kota menemukan orangnya dan memberi Anda nomor pemilih, misalnya 51.71-… Bukan NIK."), begin=True),
         Step(N_("Buat laporan siapa yang melihat"), N_("Laporan disusun dari jejak audit dengan bahasa biasa, tanpa membuka data pemilih."), "/subjects", begin=True),
-        Step(N_("Ajukan izin bila isinya diminta"), N_("Izin hanya berlaku bagi satu pemilih itu, untuk elemen yang Anda sebut."), "/requests/new", begin=True),
+        Step(N_("Ajukan izin bila isinya diminta"), N_("Izin hanya berlaku bagi satu pemilih itu, untuk elemen yang Anda sebut."), "/requests/new"),
         Step(N_("Buka pemilihnya"), N_("Sesudah dua penyetuju memutus, halaman izin menautkan pemilih itu. Salin hanya yang diminta."), "/requests"),
         Step(N_("Teruskan perbaikan"), N_("Bila datanya salah, minta operator KPU kab/kota memperbaikinya dengan menyebut nomor pemilih, lalu sampaikan hasilnya kepada pemohon.")),
     ),

@@ -45,7 +45,7 @@ def start(room: Oversight, actor: Actor, with_store: bool, now: datetime) -> str
         if not job.over:
             return job.uid
     request = new_uid()
-    told: dict[str, str | bool] = {"verification": request, "store": with_store}
+    told: dict[str, str | int] = {"verification": request, "store": int(with_store)}
     write(room.identity, entry(room.identity, actor, Action.TRAIL_VERIFY, Outcome.INTENT, now, purpose=Purpose.AUDIT, extra=told))
     return room.jobs.start(
         KIND, actor.uid, actor.office, {"store": with_store, "request": request, "unit": actor.unit, "region": actor.region}
@@ -93,8 +93,8 @@ def _work(room: Oversight, job: JobView, progress: Progress) -> Mapping[str, Jso
         found += _store_findings(room, lambda done, total: progress(total + done, total * 2))
     now, worker = room.identity.clock.now(), _worker(job)
     outcome = Outcome.FAILED if found else Outcome.DONE
-    told: dict[str, str | int | bool] = {
-        "verification": str(job.detail.get("request", "")), "store": with_store, "size": report.size, "findings": len(found),
+    told: dict[str, str | int] = {
+        "verification": str(job.detail.get("request", "")), "store": int(with_store), "size": report.size, "findings": len(found),
     }  # fmt: skip
     try:
         write(room.identity, entry(room.identity, worker, Action.TRAIL_VERIFY, outcome, now, purpose=Purpose.AUDIT, extra=told))

@@ -272,9 +272,9 @@ def _table(heads: Sequence[str], body: list[list[str]], widths: list[float]) -> 
         ("TOPPADDING", (0, 0), (-1, -1), 3.5),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
     ]
-    # A row stays whole: an entry that is torn over two pages is read wrongly.
     cell = _Cells()
     rows = [[cell(markup) for markup in row] for row in body]
+    # A row stays whole: an entry that is torn over two pages is read wrongly.
     return LongTable([[_p(head, HEAD) for head in heads], *rows], colWidths=widths, repeatRows=1, splitInRow=0, style=look)
 
 

@@ -78,7 +78,7 @@ class Words:
     def line(self, stored: StoredEntry) -> Line:
         """Return one entry as people read it."""
         members = stored.members
-        kind = kind_of(members)
+        kind, action = kind_of(members), labels.ACTIONS[members["action"]]
         purpose, basis, stage = members["purpose"], members["basis"], members["stage"]
         role = ROLE_LABELS.get(members["role"] or "")
         # The machine's own process belongs to no office, whatever its entries name.
@@ -89,7 +89,7 @@ class Words:
             kind=kind,
             who=self.name(members["actor"]),
             where=", ".join(part for part in parts if part),
-            what=_(labels.ACTIONS[members["action"]]),
+            what=_(action),
             became=_(KINDS[kind]),
             icon=ICONS[kind],
             shown=self._shown(kind, members["fields"]),

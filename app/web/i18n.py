@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import flask_babel  # type: ignore[import-untyped]  # publishes no types; what it returns is narrowed below
@@ -69,8 +70,9 @@ def read_catalog(path: Path) -> Catalog:
         return read_po(file, locale="en", abort_invalid=True)
 
 
+@cache
 def load(path: Path) -> Translations:
-    """Compile the catalog at *path* in memory, so that no binary catalog has to be kept beside it."""
+    """Compile the catalog at *path* in memory, once a process, so that no binary catalog has to be kept beside it."""
     compiled = io.BytesIO()
     write_mo(compiled, read_catalog(path))
     compiled.seek(0)

@@ -161,8 +161,8 @@ class Site:
         return browser.post(path, data={"csrf_token": found[1], **form}, base_url=self.origin)
 
     def act(self, name: str, path: str, /, **form: object) -> TestResponse:
-        """Send a form with the token of the home page."""
-        return self.post(name, "/", path, **form)
+        """Send a form with the token of a page that writes no entry."""
+        return self.post(name, "/me/password", path, **form)
 
     def pass_time(self, name: str, minutes: int) -> None:
         """Let time pass while somebody goes on reading, so that the session lives and only the code ages."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import text
 
 from app.cli import install
 from app.cli.install import Plan
@@ -19,9 +20,9 @@ from app.factory import House
 from app.kernel.errors import BadInput, KeysDown, UnsafeStart
 from app.settings import Settings, shipped
 from app.store.engine import Store
-from app.store.migrate import standing
-from tests.conftest import NOW, PASSPHRASE, PostgresServer
-from tests.walk_kit import outcomes, reopened
+from app.store.migrate import standing, upgrade
+from tests.conftest import MIGRATIONS, NOW, PASSPHRASE, PostgresServer
+from tests.walk_kit import outcomes, reopened, size
 
 ORIGIN = "uji.localhost/gardu/1"
 
@@ -173,24 +174,38 @@ def test_init_over_postgresql_keeps_owner_and_application_apart(tmp_path: Path, 
     reopened(tmp_path / "data").close()
 
 
+def as_it_was(database: Path, revision: str) -> None:
+    """Put a database file back to an older schema, with the rows and columns that one had."""
+    old = database.with_name("older.db")
+    store = Store(f"sqlite:///{old}")
+    upgrade(store, MIGRATIONS, revision)
+    store.dispose()
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("ATTACH ? AS newer", (str(database),))
+        kept = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name <> 'alembic_version'"
+        for (table,) in connection.execute(kept).fetchall():
+            columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
+    old.replace(database)
+
+
 def test_upgrade_brings_an_older_schema_up_and_the_start_demands_it(tmp_path: Path) -> None:
-    """A start on an older schema is refused and names the command; the command mends it."""
+    """A start on an older schema is refused and names the command; the command mends it, and keeps what was there."""
     data = tmp_path / "data"
     _init(data)
-    store = Store(Settings.load(data, {}).database)
-    with store.writing() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-        for (trigger,) in session.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
-            session.execute(text(f"DROP TRIGGER {trigger}"))
+    before = reopened(data)
+    entries = size(before)
+    before.close()
+    as_it_was(data / "gardu.db", "0001")
     with pytest.raises(UnsafeStart, match="gardu upgrade"):
         reopened(data)
 
     result = _run("upgrade", "--data", str(data), "--json")
     assert (result.exit_code, _last(result)) == (0, {"schema": "current"})
-    present, newest = standing(store, shipped("migrations"))
-    store.dispose()
-    assert present == newest
-    reopened(data).close()
+    after = reopened(data)
+    assert standing(after.store, shipped("migrations"))[0] == standing(after.store, shipped("migrations"))[1]
+    assert size(after) == entries > 0
+    after.close()
 
 
 def test_a_command_without_a_directory_says_how_to_name_it() -> None:

@@ -35,7 +35,23 @@ def test_a_term_does_not_lead_to_itself() -> None:
 def test_the_words_people_meet_are_explained() -> None:
     """Views, stages and the hardest words of the pages are in the glossary."""
     anchors = {term.anchor for term in TERMS}
-    words = {"dp4", "coklit", "dps", "dpshp", "dpt", "dptb", "dpk", "pdpb", "nik", "nkk", "izin", "segel", "entri", "tanda-terima", "karantina"}
+    words = {
+        "dp4",
+        "coklit",
+        "dps",
+        "dpshp",
+        "dpt",
+        "dptb",
+        "dpk",
+        "pdpb",
+        "nik",
+        "nkk",
+        "izin",
+        "segel",
+        "entri",
+        "tanda-terima",
+        "karantina",
+    }
 
     assert words | {rules.anchor(label) for label in VIEW_LABELS.values()} <= anchors
 
@@ -77,7 +93,9 @@ def test_the_meaning_is_sought_in_the_readers_language() -> None:
     assert [term.name for term in rules.sought(SOME, "early", lambda text: english.get(text, text))] == ["cabut"]
 
 
-@pytest.mark.parametrize(("text", "good"), [("dp4", True), ("DAK2", True), ("31-12-1990", False), ("5171 0101 0190 0001", False), ("", True)])
+@pytest.mark.parametrize(
+    ("text", "good"), [("dp4", True), ("DAK2", True), ("31-12-1990", False), ("5171 0101 0190 0001", False), ("", True)]
+)
 def test_a_number_of_somebody_is_no_term(text: str, good: bool) -> None:
     assert rules.names_a_term(text) is good
 

@@ -17,7 +17,7 @@ from app.touch import Change
 from app.voters import actions, corrections
 from tests.conftest import KAB, NEIGHBOUR, dp4_row, load_dp4, operator, task, write_dp4
 from tests.mandates.test_mandates_pages import Site
-from tests.walk_kit import entries, uid_of
+from tests.walk_kit import entries, entry_at, size, uid_of
 
 OFFICERS = {
     "officer": (Role.PETUGAS_KEAMANAN, "kpu-00"),
@@ -60,7 +60,7 @@ class History:
 
     @property
     def last(self) -> dict[str, object]:
-        return entries(self.house)[-1]
+        return entry_at(self.house, size(self.house) - 1)
 
 
 def history_of(house: House, folder: Path) -> History:

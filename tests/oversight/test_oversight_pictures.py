@@ -52,7 +52,7 @@ def test_the_picture_has_a_table_with_the_same_numbers(history: History) -> None
     """Seven rows of 24 cells, each number in both."""
     page = history.get("/audit/activity", "bali")
 
-    svg, table = page.text.split("</svg>")[0], page.text.split("table-dense")[1].split("</table>")[0]
+    svg, table = page.text.split('<svg class="heat"')[1].split("</svg>")[0], page.text.split("table-dense")[1].split("</table>")[0]
     drawn = re.findall(r'class="heat-number[^"]*"[^>]*>(\d+|1k\+)<', svg)
     listed = [
         cell for row in re.findall(r"<tr>(.*?)</tr>", table)[1:] for cell in re.findall(r'<td class="num">(\d*)</td>', row)[:24] if cell
