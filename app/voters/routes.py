@@ -74,9 +74,11 @@ class ReceiptLink:
 
 def cards(actor: Actor) -> list[Card]:
     """Return what the home page offers this role from the roll."""
+    if actor.role in SEARCHERS:
+        text = _("Dengan NIK, dengan nama, atau lewat desa dan TPS. Setiap pembukaan mendapat nomor tanda terima.")
+        return [Card("/voters", _("Cari pemilih"), text)]
     if actor.role in READERS:
-        title = _("Cari pemilih") if actor.role in SEARCHERS else _("Lihat daftar pemilih")
-        return [Card("/voters", title, _("Pilih tugas, lalu cari. Setiap data yang terbuka tercatat dengan nomor tanda terima."))]
+        return [Card("/voters", _("Lihat daftar pemilih"), _("Lewat desa dan TPS. Setiap pembukaan mendapat nomor tanda terima."))]
     return []
 
 
