@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser import violations
 from tests.walks.conftest import Person
 from tests.walks.test_walk_operator import somebody
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Person]
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 VIEWS = [(theme, width) for theme in ("light", "dark") for width in (320, 1280)]
 
 
@@ -22,8 +21,7 @@ def trouble(person: Person, where: str) -> list[str]:
     for theme, width in VIEWS:
         person.page.set_viewport_size({"width": width, "height": 800})
         person.page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]  # literal from VIEWS
-        result = Axe().run(person.page, options={"runOnly": TAGS}).response["violations"]
-        found += [f"{where} {theme} {width}: {one['id']} {node['html'][:120]}" for one in result for node in one["nodes"]]
+        found += [f"{where} {theme} {width}: {rule} {html[:120]}" for rule, html, _ in violations(person.page)]
         if person.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             found.append(f"{where} {theme} {width}: scrolls sideways")
     return found

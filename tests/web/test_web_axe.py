@@ -7,14 +7,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from web_kit import PAGES, make_fake
 from werkzeug.serving import make_server
 
+from tests.browser import violations
+
 pytestmark = pytest.mark.browser
 
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = [f"/page/{name}" for name in PAGES] + ["/fail/said", "/fail/trail"]
 # scheme, width, language; English words are shorter or longer, so the narrow page is the one to look at.
 VIEWS = [("light", 1280, "id"), ("dark", 1280, "id"), ("light", 320, "id"), ("dark", 320, "id"), ("light", 320, "en"), ("dark", 1280, "en")]
@@ -39,11 +39,7 @@ def open_page(browser: Browser, address: str, scheme: str = "light", width: int 
 
 def trouble(page: Page) -> list[str]:
     """Return what axe finds, and whether the page scrolls sideways."""
-    found = [
-        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for violation in Axe().run(page, options={"runOnly": TAGS}).response["violations"]
-        for node in violation["nodes"]
-    ]
+    found = [f"{rule}: {html[:160]} {remedy}" for rule, html, remedy in violations(page)]
     beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return found + ([f"{beyond} px wider than the screen"] if beyond > 0 else [])
 
