@@ -49,6 +49,11 @@ def _scratch() -> None:
 _scratch()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the browser walks begin: they are the longest files, and one left to the end would keep a single worker busy."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 class PostgresServer:
     """A running server; makes databases for tests by copying a migrated template."""
 

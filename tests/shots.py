@@ -16,12 +16,12 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from app.factory import join, open_keyring, passphrase, web_app
@@ -67,11 +67,15 @@ class Place:
 
 @dataclass
 class Camera:
-    """Takes pages. only: part of a name; seen: endpoints that some role saw; odd: addresses that answered with something else than 200."""
+    """Takes pages. only: part of a name; seen: endpoints that some role saw; odd: addresses that answered with something else than 200.
+
+    failed: forms that did not lead where they should.
+    """
 
     only: str
     seen: set[str] = field(default_factory=set)
     odd: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     taken: int = 0
 
     def wants(self, name: str) -> bool:
@@ -142,21 +146,32 @@ def tour(camera: Camera, person: Person, role: str, known: list[Place], story: S
             for variant, values in story.examples(place.endpoint, place.rule, role).items():
                 name = place.endpoint.replace(".", "-") + (f"-{variant}" if variant else "")
                 if camera.wants(name):
-                    visit(camera, person, place, values, (role, name, language))
+                    visit(camera, story, person, place, values, (role, name, language))
         for name, open_it in story.forms(person, role).items():
-            if camera.wants(name) and open_it():
-                camera.snap(person.page, role, name, language)
+            if camera.wants(name):
+                form(camera, person.page, open_it, (role, name, language))
 
 
-def visit(camera: Camera, person: Person, place: Place, values: Mapping[str, str], label: tuple[str, str, str]) -> None:
+def visit(camera: Camera, story: Story, person: Person, place: Place, values: Mapping[str, str], label: tuple[str, str, str]) -> None:
     """Open one page and take it; one that leads elsewhere or refuses is noted."""
     address = place.address(values) + (f"?{values['?']}" if "?" in values else "")
-    status = person.goto(address)
+    status = story.goto(person, address)
     if status == 200 and person.page.url.removeprefix(person.demo.url).partition("#")[0] == address:
         camera.seen.add(place.endpoint)
         camera.snap(person.page, *label)
     else:
         camera.odd.append(f"{label[0]} {address}: {status} at {person.page.url.removeprefix(person.demo.url)}")
+
+
+def form(camera: Camera, page: Page, open_it: Callable[[], bool], label: tuple[str, str, str]) -> None:
+    """Take what a form leads to; one that does not get there is noted, and the walk goes on."""
+    try:
+        there = open_it()
+    except (TimeoutError, AssertionError) as error:
+        there = False
+        camera.failed.append(f"{' '.join(label)}: {str(error).splitlines()[0] if str(error) else 'not as expected'}")
+    if there:
+        camera.snap(page, *label)
 
 
 def stranger(camera: Camera, story: Story, known: list[Place]) -> None:
@@ -168,7 +183,7 @@ def stranger(camera: Camera, story: Story, known: list[Place]) -> None:
             if place.public:
                 for variant, values in story.examples(place.endpoint, place.rule, "").items():
                     name = place.endpoint.replace(".", "-") + (f"-{variant}" if variant else "")
-                    visit(camera, person, place, values, ("stranger", name, language))
+                    visit(camera, story, person, place, values, ("stranger", name, language))
         for name, endpoint in story.doors(person, lambda who=person, tongue=language: speak(who, tongue)):
             camera.seen.add(endpoint)
             camera.snap(person.page, "stranger", name, language)
@@ -241,11 +256,13 @@ def main() -> int:
         browser.close()
     for line in camera.odd:
         print(f"not 200: {line}")
+    for line in camera.failed:
+        print(f"form failed: {line}")
     print(f"{camera.taken} pictures, {made} sheets in {OUT} after {time.monotonic() - begun:.0f} s")
     if unseen and not (asked.only or asked.role):
         print(f"no picture of: {', '.join(unseen)}. Give an example in tests/shots_story.py or a reason in LEFT_OUT.")
         return 1
-    return 0
+    return 1 if camera.failed else 0
 
 
 if __name__ == "__main__":

@@ -316,7 +316,7 @@ def _invite_page(office: str, typed: Mapping[str, object], error: BadInput | Non
     except BadInput:
         known = ""
     return render_template(
-        "admin/invite.html", office=known, office_name=shown.office(known, places) if known else "", typed=typed,
+        "admin/invite.html", seat=known, seat_name=shown.office(known, places) if known else "", typed=typed,
         regions=[] if known else shown.regions(places), wrong=error.field if error else "", error=_(error.public) if error else "",
         roles=[(role.value, _(ROLE_LABELS[role])) for role in identity_rules.fitting_roles(known)] if known else [],
         units=[(unit.value, _(words.UNITS[unit])) for unit in Unit], hours=int(identity_rules.INVITE.total_seconds()) // 3600,

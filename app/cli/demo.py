@@ -65,6 +65,7 @@ PEOPLE = (
     ("petugas_keamanan", "keamanan", "Arif Nugroho", "kpu-00", "keamanan"),
     ("pejabat_pdp", "pdp", "Sinta Maharani", "kpu-00", "hukum"),
     ("admin_sistem", "admin", "Yusuf Hamid", "kpu-00", "keamanan"),
+    ("admin_sistem", "admin2", "Wulan Saraswati", "kpu-00", "data"),
 )
 
 

@@ -15,7 +15,8 @@ from app.policy.catalog import Labels
 from app.subjects.actions import Seen
 from app.subjects.room import Subjects
 from app.subjects.rules import Kind, Summary, kind_of, summarise
-from app.subjects.words import ICONS, KINDS, RULES
+from app.subjects.words import ICONS, KINDS
+from app.touch.words import RULES
 from app.web.i18n import gettext as _
 from app.web.i18n import language, ngettext
 from app.web.pages import ROLE_LABELS, VIEW_LABELS, office_words

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.kernel.errors import N_
-from app.policy.decide import SEARCH_NEEDS_FULL, WRONG_LEVEL
-from app.policy.engine import NO_RULE
 from app.subjects.rules import Kind
-from app.touch.change import MOVED, SAME_VALUE, STALE, TAKEN
-from app.touch.record import ENGINE_FAILED
 
 # What an entry meant for the voter, in words for a citizen.
 KINDS: Mapping[str, str] = {
@@ -38,17 +34,6 @@ ICONS: Mapping[str, str] = {
     Kind.ASKED: "info",
     Kind.LOG: "info",
     Kind.OTHER: "info",
-}
-# Rules that the code adds where no policy decided (docs/rules.md).
-RULES: Mapping[str, str] = {
-    NO_RULE: N_("Tidak ada aturan yang mengizinkannya."),
-    WRONG_LEVEL: N_("Wilayah kantor tidak sesuai dengan peran."),
-    SEARCH_NEEDS_FULL: N_("Pencarian ini memerlukan kode verifikasi baru atau izin."),
-    ENGINE_FAILED: N_("Mesin kebijakan gagal, maka ditolak."),
-    STALE: N_("Perbaikan NIK atau NKK memerlukan kode verifikasi baru."),
-    SAME_VALUE: N_("Nilainya sudah sama."),
-    TAKEN: N_("NIK itu sudah dipakai pemilih lain."),
-    MOVED: N_("Data berubah sementara diperbaiki."),
 }
 # The law as a voter needs it. Source of each: UU 27/2022, the articles named.
 RIGHTS = (

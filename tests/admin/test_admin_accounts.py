@@ -183,7 +183,10 @@ def test_a_list_is_read_page_by_page(desk: Desk) -> None:
     assert [row.username for row in directory.people(desk.identity, Sought(text="ORANG_3"), desk.now)[0]] == ["uji.orang_3"]
     assert [row.username for row in directory.people(desk.identity, Sought(text="Orang off"), desk.now)[0]] == ["uji.officer"]
     assert directory.people(desk.identity, Sought(text="i%2"), desk.now)[0] == []
-    assert {row.username for row in directory.people(desk.identity, Sought(role=Role.ADMIN_SISTEM), desk.now)[0]} >= {"uji.admin", "uji.admin2"}
+    assert {row.username for row in directory.people(desk.identity, Sought(role=Role.ADMIN_SISTEM), desk.now)[0]} >= {
+        "uji.admin",
+        "uji.admin2",
+    }
 
 
 def test_a_longer_list_asks_the_database_no_more_often(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from app.admin import resets
 from app.identity import accounts, directory
 from app.identity.directory import Sought
 from app.kernel.fields import Action, Role, Unit
+from app.mandates import people
 from app.places import Places
 from app.store.keys import add_key
 from tests.admin.admin_kit import PASSWORD, REASON, Desk, Site, plain, selects, statements
@@ -251,7 +252,7 @@ def test_a_reset_row_that_was_changed_says_so(site: Site) -> None:
     page = site.get("officer", "/admin/confirmations").text
 
     assert "Segel rusak" in page
-    assert "value=\"confirm\"" not in page
+    assert 'value="confirm"' not in page
     with site.desk.writes(("account:reset", "broken")):
         assert site.act("officer", f"/admin/confirmations/{reset}", decision="confirm").status_code == 500
 
@@ -380,8 +381,6 @@ def test_offices_say_where_requests_cannot_be_decided(wide: Site) -> None:
     assert "Undang penyetuju di KPU Kota Denpasar" not in page
     assert "Undang penyetuju di KPU Bali" in page
     with desk.house.store.reading() as session:
-        from app.mandates import people
-
         for region, lacking in (("51.71", False), ("51", True)):
             assert people.are_enough(people.approvers(session, region, beside="")) is not lacking
 

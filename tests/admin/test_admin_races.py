@@ -55,7 +55,9 @@ def test_of_confirming_and_refusing_at_once_one_counts(desk: Desk) -> None:
     reset, names = desk.ask(), deciders(desk, 4)
     choices = [Decision.CONFIRM, Decision.REFUSE, Decision.CONFIRM, Decision.REFUSE]
 
-    found = at_once([lambda name=name, choice=choice: desk.decide(reset, name, choice) for name, choice in zip(names, choices, strict=True)])  # type: ignore[misc]
+    found = at_once(
+        [lambda name=name, choice=choice: desk.decide(reset, name, choice) for name, choice in zip(names, choices, strict=True)]
+    )  # type: ignore[misc]
 
     assert found.count("done") == 1
     assert (desk.account("operator").seed is None) == (desk.row(reset).state == resets.DONE)

@@ -103,7 +103,9 @@ def test_one_request_waits_for_an_account(desk: Desk) -> None:
 
     assert desk.row(first).state == resets.LAPSED
     assert [one.uid for one in resets.waiting(desk.room, desk.people["officer"], desk.now)] == [second]
-    assert [(one.uid, one.state, one.sound) for one in resets.decided(desk.room, desk.people["officer"], desk.now)] == [(first, "lapsed", True)]
+    assert [(one.uid, one.state, one.sound) for one in resets.decided(desk.room, desk.people["officer"], desk.now)] == [
+        (first, "lapsed", True)
+    ]
 
 
 def test_nobody_confirms_alone(desk: Desk) -> None:

@@ -145,7 +145,7 @@ def test_by_keyboard_alone(visit: Visit) -> None:
         page.keyboard.press("Enter")
 
     assert page.locator("main").get_attribute("data-proof") == "good"
-    tab_to(officer, "summary")
+    tab_to(officer, ".proof summary")
     page.keyboard.press("Enter")
     assert page.locator(".proof details[open]").count() == 1
 
