@@ -124,7 +124,7 @@ def timeline(room: Mandates, request: Request, officials: Mapping[str, Official]
                 left=_texts(room, terms) if terms is not None and terms != before else [],
                 changed=terms is not None and terms != before,
                 reason=step.reason,
-                receipt_url=f"/me/activity/{step.seq}/receipt" if step.actor == actor.uid else None,
+                receipt_url=_entry_url(step.seq, step.actor == actor.uid, actor),
             )
         )
         before = terms or before
@@ -218,6 +218,13 @@ def narrower_regions(room: Mandates, region: str) -> list[tuple[str, list[tuple[
 def views_up_to(view: View) -> list[View]:
     """Return the views an approver can leave."""
     return [one for one in (View.UTUH, View.RINGKAS, View.SAMAR) if one <= view]
+
+
+def _entry_url(seq: int, own: bool, actor: Actor) -> str | None:
+    """Return where the entry of a step can be read: the officer's desk, one's own receipt, or nowhere."""
+    if actor.role is Role.PETUGAS_KEAMANAN:
+        return f"/audit/{seq}"
+    return f"/me/activity/{seq}/receipt" if own else None
 
 
 def _texts(room: Mandates, terms: Terms) -> list[tuple[str, str]]:

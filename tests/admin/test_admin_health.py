@@ -22,6 +22,7 @@ from app.jobs.tables import Job
 from app.kernel.errors import KeysDown
 from app.kernel.fields import Role
 from app.kernel.ids import new_uid
+from app.oversight import checking
 from tests.admin.admin_kit import Desk, Site, plain
 from tests.walk_kit import owner, tamper
 
@@ -121,19 +122,36 @@ def test_work_that_is_held_up_is_bad(desk: Desk, state: str, silent: timedelta, 
     assert (found.state, found.values) == (BAD, {"waiting": said[0], "stalled": said[1]})
 
 
-@pytest.mark.parametrize(
-    ("result", "state"),
-    [('{"good": true}', GOOD), ('{"good": false}', BAD), ('{"findings": []}', GOOD), ('{"findings": ["x"]}', BAD), ("{}", BAD)],
-)
+@pytest.mark.parametrize(("result", "state"), [('{"found": 0}', GOOD), ('{"found": 1}', BAD), ('{"found": null}', BAD), ("{}", BAD)])
 def test_the_last_verification_is_told_as_it_was(one: Desk, result: str, state: str) -> None:
     """What cannot be read as good is not good."""
-    job(one, "verify", "done", result)
+    job(one, health.VERIFICATION, "done", result)
 
     assert line(one, "verify").state == state
 
 
+def test_a_verification_by_the_officer_is_seen(site: Site) -> None:
+    """The very work that the officer starts; a log that was changed is bad on the administrator's page."""
+    assert health.VERIFICATION == checking.KIND
+    site.browser("officer")
+    assert site.act("officer", "/audit/verify").status_code == 303
+    assert line(site.desk, "verify").state == GOOD
+    store = owner(site.house)
+    with store.writing() as session:
+        for name in (
+            session.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'trail_entry'")).scalars().all()
+        ):
+            session.execute(text(f"DROP TRIGGER {name}"))
+        session.execute(text("UPDATE trail_entry SET actor = 'host:77' WHERE seq = 3"))
+    store.dispose()
+    site.house.clock.move(minutes=1)
+    assert site.act("officer", "/audit/verify").status_code == 303
+
+    assert line(site.desk, "verify").state == BAD
+
+
 def test_a_verification_grows_old(one: Desk) -> None:
-    job(one, "verify", "done", '{"good": true}')
+    job(one, health.VERIFICATION, "done", '{"found": 0}')
     one.house.clock.move(days=7)
     assert line(one, "verify").state == GOOD
     one.house.clock.move(seconds=1)
