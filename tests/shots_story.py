@@ -291,7 +291,7 @@ class Story:
         person.page.check("[name=roles][value=kpu_kab]")
         with person.page.expect_navigation():
             person.page.locator("form[action='/admin/accounts/new'] button[type=submit]").last.click()
-        self.passwords[name] = person.page.locator("[data-password]").inner_text()
+        self.passwords[name] = person.page.locator("#sandi").inner_text()
         return True
 
     def doors(self, person: Person, speak: Callable[[], None]) -> Iterator[tuple[str, str]]:

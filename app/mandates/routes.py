@@ -52,7 +52,8 @@ def cards(actor: Actor) -> Sequence[Card]:
         return [_approver_card(found)]
     if actor.role is Role.PETUGAS_KEAMANAN:
         text = ngettext("%(num)s izin sedang berlaku.", "%(num)s izin sedang berlaku.", found.running)
-        return [Card("/requests", _("Izin yang berlaku"), f"{text} {_('Anda dapat melihat semuanya dan mencabutnya.')}")]
+        may = _("Anda dapat melihat semuanya dan mencabutnya.")
+        return [Card("/requests", _("Izin yang berlaku"), f"{text} {may}")]
     return [_requester_card(found)]
 
 

@@ -66,7 +66,8 @@ def cards(actor: Actor) -> Sequence[Card]:
         made.append(Card("/audit?range=24h&outcome=broken", _("Segel rusak"), text, _("Lihat entrinya"), waits=True))
     made += _verification_cards(checking.history(room), now)
     text = ngettext("%(num)s penolakan dalam 24 jam terakhir.", "%(num)s penolakan dalam 24 jam terakhir.", refused)
-    made.append(Card("/audit", _("Jejak audit"), f"{text} {_('Cari menurut orang, wilayah, elemen, atau waktu.')}"))
+    look = _("Cari menurut orang, wilayah, elemen, atau waktu.")
+    made.append(Card("/audit", _("Jejak audit"), f"{text} {look}"))
     made.append(Card("/audit/activity", _("Aktivitas"), _("Kapan dan di kantor mana data disentuh, sebagai gambar dan tabel.")))
     made.append(Card("/audit/matrix", _("Matriks keputusan"), _("Siapa dapat melihat apa, menurut kebijakan yang berlaku.")))
     return made

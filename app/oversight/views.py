@@ -311,9 +311,9 @@ def matrix_rows(room: Oversight, found: Sequence[tuple[list[str], MatrixRow]]) -
         return [", ".join(known.get(word, word.upper()) for word in cell.split()) for cell in told]
 
     def acts(row: MatrixRow) -> list[str]:
-        done = zip(words.ACTS.values(), row.acts, strict=True)
+        done, everything = zip(words.ACTS.values(), row.acts, strict=True), _("semua")
         return [
-            f"{_(label)}: {_('semua') if len(on) == len(ELEMENTS) else ', '.join(catalog.elements[one] for one in ELEMENTS if one in on)}"
+            f"{_(label)}: {everything if len(on) == len(ELEMENTS) else ', '.join(catalog.elements[one] for one in ELEMENTS if one in on)}"
             for label, on in done
             if on
         ]

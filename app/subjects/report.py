@@ -229,7 +229,8 @@ class _Cells:
 
 
 def _when(line: Line, zone: str) -> str:
-    return f"{escape(local(line.at, zone))}<br/>{_soft(_('entri %(seq)s', seq=number(line.seq)))}"
+    entry = _("entri %(seq)s", seq=number(line.seq))
+    return f"{escape(local(line.at, zone))}<br/>{_soft(entry)}"
 
 
 def _who(line: Line) -> str:

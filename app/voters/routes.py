@@ -222,8 +222,9 @@ def _within(roll: Roll, actor: Actor, task: Task, uid: str) -> Held | None:
 
 
 def _desa(places: Places, kab: str) -> list[tuple[str, str]]:
+    kecamatan = _("Kec.")
     return [
-        (desa, f"{places.name(desa)} · {_('Kec.')} {places.name(kec)}") for kec in places.children(kab) for desa in places.children(kec)
+        (desa, f"{places.name(desa)} · {kecamatan} {places.name(kec)}") for kec in places.children(kab) for desa in places.children(kec)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -122,3 +123,15 @@ def test_a_language_we_do_not_speak_is_not_remembered(fake: FakeApp) -> None:
         i18n.remember(response, "xx; Path=/", secure=True)
 
     assert "Set-Cookie" not in response.headers
+
+
+def test_no_sentence_hides_inside_an_f_string() -> None:
+    """The extractor of messages does not look into f-strings: a msgid there would never be translated."""
+    for path in sorted(APP.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                calls = [
+                    one for one in ast.walk(node) if isinstance(one, ast.Call) and getattr(one.func, "id", "") in {"_", "N_", "ngettext"}
+                ]
+                hidden = [one for one in calls if one.args and isinstance(one.args[0], ast.Constant)]
+                assert not hidden, f"{path}:{node.lineno}"
