@@ -117,7 +117,7 @@ def test_the_whole_story_by_keyboard(visit: Visit, tmp_path: Path) -> None:
     operator.goto("/intake")
     page.focus("[name=file]")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(file)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -93,8 +93,8 @@ def test_an_old_session_says_so(visit: Visit) -> None:
     """A cookie of a session that is no more leads to the login page, which says why, and back afterwards."""
     person = visit("kpu.bali")
     cookies = person.context.cookies()
-    person.page.locator("form[action='/logout'] button").first.evaluate("button => button.form.requestSubmit()")
-    person.page.wait_for_load_state()
+    with person.page.expect_navigation():
+        person.page.locator("form[action='/logout'] button").first.evaluate("button => button.form.requestSubmit()")
     person.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "gardu"])  # type: ignore[misc]  # as Chromium gave it
 
     person.goto("/voters")
