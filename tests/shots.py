@@ -233,6 +233,17 @@ def walk(camera: Camera, demo: Demo, browser: Browser, roles: list[str]) -> list
     return sorted({place.endpoint for place in known} - camera.seen)
 
 
+def report(camera: Camera, unseen: list[str]) -> bool:
+    """Say what went otherwise than meant; return whether every page has its picture."""
+    for line in camera.odd:
+        print(f"not 200: {line}")
+    for line in camera.failed:
+        print(f"form failed: {line}")
+    if unseen:
+        print(f"no picture of: {', '.join(unseen)}. Give an example in tests/shots_story.py or a reason in LEFT_OUT.")
+    return not (unseen or camera.failed)
+
+
 def arguments() -> argparse.Namespace:
     """Return what was asked for."""
     parser = argparse.ArgumentParser(description="Screenshots of every page.")
@@ -252,17 +263,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as demo, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--headless=shell", "--no-sandbox"])
         unseen = walk(camera, demo, browser, [asked.role] if asked.role else list(ROLES))
+        good = report(camera, [] if asked.only or asked.role else unseen)
         made = sheets(browser) if asked.sheet else 0
         browser.close()
-    for line in camera.odd:
-        print(f"not 200: {line}")
-    for line in camera.failed:
-        print(f"form failed: {line}")
     print(f"{camera.taken} pictures, {made} sheets in {OUT} after {time.monotonic() - begun:.0f} s")
-    if unseen and not (asked.only or asked.role):
-        print(f"no picture of: {', '.join(unseen)}. Give an example in tests/shots_story.py or a reason in LEFT_OUT.")
-        return 1
-    return 1 if camera.failed else 0
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
