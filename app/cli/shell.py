@@ -16,11 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.factory import House, join, open_keyring, passphrase
-from app.kernel.actor import Actor
+from app.kernel.actor import host_actor as host_actor
 from app.kernel.errors import GarduError
-from app.kernel.fields import Role
-from app.kernel.ids import new_uid
-from app.kernel.regions import NATION
 from app.settings import Settings
 
 # Found something wrong; and: could not do it, or could not check.
@@ -111,17 +108,3 @@ def command(group: click.Group, *args: Any, **kwargs: Any) -> Callable[[Callable
         return made
 
     return register
-
-
-def host_actor() -> Actor:
-    """Return the actor of a command: the operating system's user, in the role of a process; it never reveals."""
-    return Actor(
-        uid=f"host:{os.getuid()}",
-        office="kpu-00",
-        unit="data",
-        role=Role.PROSES,
-        roles=frozenset({Role.PROSES}),
-        region=NATION,
-        request=new_uid(),
-        method="host",
-    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.kernel.fields import Basis, Purpose, Role, Stage
+from app.kernel.ids import new_uid
+from app.kernel.regions import NATION
 
 # Stands for "no factor was ever given for this purpose"; far above every limit in the policies.
 NEVER = 10**9
@@ -54,3 +57,17 @@ class Ask:
     region: str
     election: str
     stage: Stage
+
+
+def host_actor() -> Actor:
+    """Return this process as an actor, as a command on the machine is (``host:<os uid>``, role proses); it never reveals."""
+    return Actor(
+        uid=f"host:{os.getuid()}",
+        office="kpu-00",
+        unit="data",
+        role=Role.PROSES,
+        roles=frozenset({Role.PROSES}),
+        region=NATION,
+        request=new_uid(),
+        method="host",
+    )

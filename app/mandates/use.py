@@ -6,18 +6,16 @@ no end of it; it has begun and is not over. Whether it opens anything is then fo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
 
 from app.audit import query
-from app.kernel.actor import Actor
+from app.kernel.actor import host_actor
 from app.kernel.errors import SealBroken
-from app.kernel.fields import Action, Outcome, Purpose, Role, Stage
-from app.kernel.ids import new_uid
-from app.kernel.regions import NATION, is_within
+from app.kernel.fields import Action, Outcome, Purpose, Stage
+from app.kernel.regions import is_within
 from app.mandates import rows
 from app.mandates.record import Doing, advance, record_broken
 from app.mandates.room import Mandates
@@ -102,17 +100,3 @@ def expire_due(room: Mandates, now: datetime) -> int:
         except SealBroken:
             continue
     return ended
-
-
-def host_actor() -> Actor:
-    """Return this process as an actor, as commands on the machine are (``host:<os uid>``, role proses)."""
-    return Actor(
-        uid=f"host:{os.getuid()}",
-        office="kpu-00",
-        unit="data",
-        role=Role.PROSES,
-        roles=frozenset({Role.PROSES}),
-        region=NATION,
-        request=new_uid(),
-        method="host",
-    )

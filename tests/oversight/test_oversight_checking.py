@@ -59,7 +59,7 @@ def test_a_log_that_cannot_be_written_is_still_checked(one: History) -> None:
     later = replace(room, jobs=waiting)
     checking.register(later)
     one.browser()
-    uid = checking.start(later, one.site.house.mandates and _officer(one), False, one.house.clock.now())
+    uid = checking.start(later, _officer(one), False, one.house.clock.now())
     tamper(one.house, "UPDATE trail_head SET size = size + 1")
 
     waiting._run(uid)
