@@ -10,6 +10,8 @@ import app.audit.tables
 import app.identity.tables
 import app.jobs.tables
 import app.mandates.tables
+import app.openlog.tables
+import app.oversight.tables
 import app.store.keys
 import app.voters.tables
 from app.store.base import Base
@@ -21,6 +23,8 @@ TABLES = (
     app.identity.tables,
     app.jobs.tables,
     app.mandates.tables,
+    app.openlog.tables,
+    app.oversight.tables,
     app.store.keys,
     app.voters.tables,
 )

@@ -77,3 +77,82 @@ class TouchIndex(Base):
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
     token: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
+class TrailTile(Base):
+    """A full Merkle tile (C2SP tlog-tiles): 256 hashes of 32 bytes. Made from entries; ``verify`` compares them."""
+
+    __tablename__ = "trail_tile"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hashes: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class TrailPublished(Base):
+    """A checkpoint handed to the public: the note with all of the log's own signatures, none of a witness."""
+
+    __tablename__ = "trail_published"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    note: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class TrailCosignature(Base):
+    """A witness's signature line on a published checkpoint (C2SP tlog-cosignature). at: the moment it names; witness: the key's name."""
+
+    __tablename__ = "trail_cosignature"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(8), primary_key=True)  # key id, hex
+    witness: Mapped[str] = mapped_column(String(255))
+    line: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class TrailStamp(Base):
+    """A time stamp (RFC 3161) over the note of a published checkpoint. authority: its address. at: the moment the token names."""
+
+    __tablename__ = "trail_stamp"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    authority: Mapped[str] = mapped_column(String(255))
+    token: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[datetime]
+
+
+class TrailHalt(Base):
+    """A log that must not go on: somebody outside has seen more of it than we have. While a row stands, nothing is appended."""
+
+    __tablename__ = "trail_halt"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)  # what the other side showed: a size, or a signed checkpoint
+    at: Mapped[datetime]
+
+
+class PayloadErasure(Base):
+    """A payload that was erased, and the entry that says so. digest: as in that entry's detail."""
+
+    __tablename__ = "payload_erasure"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    by_seq: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class TrailMinimum(Base):
+    """Where a pruned log begins (C2SP tlog-tiles, "Pruning"): minimum is the first entry kept, a multiple of 256.
+
+    last, frontier: as of the head row at that size. note: the signed checkpoint of exactly that size. by_seq: the entry that two people made.
+    """
+
+    __tablename__ = "trail_minimum"
+    log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    minimum: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last: Mapped[bytes] = mapped_column(LargeBinary(32))
+    frontier: Mapped[bytes] = mapped_column(LargeBinary)
+    note: Mapped[str] = mapped_column(Text)
+    by_seq: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]

@@ -109,6 +109,8 @@ def test_migrations_import_only_tables() -> None:
         "app.voters.tables",
         "app.mandates.tables",
         "app.admin.tables",
+        "app.oversight.tables",
+        "app.openlog.tables",
         "app.jobs.tables",
         "app.store.base",
         "app.store.engine",

@@ -1,0 +1,1 @@
+"""The witness that Bawaslu runs: its own key, its own state, without Gardu's database."""

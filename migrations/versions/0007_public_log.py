@@ -1,0 +1,96 @@
+"""What the public log needs: tiles, published checkpoints, cosignatures, time stamps, the list of witnesses
+
+Revision ID: 0007
+Revises: 0006
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.store.base import UtcDateTime
+
+revision = "0007"
+down_revision = "0006"
+
+# Only ever inserted, as the log itself (0002).
+APPEND_ONLY = ("trail_tile", "trail_published", "trail_cosignature", "trail_stamp", "trail_halt")
+
+
+def _log() -> sa.Column[str]:
+    return sa.Column("log", sa.String(255), primary_key=True)
+
+
+def _size() -> sa.Column[int]:
+    return sa.Column("size", sa.BigInteger(), primary_key=True, autoincrement=False)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "trail_tile",
+        _log(),
+        sa.Column("level", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("number", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+    )
+    op.create_table("trail_published", _log(), _size(), sa.Column("note", sa.Text(), nullable=False), _at())
+    op.create_table(
+        "trail_cosignature",
+        _log(),
+        _size(),
+        sa.Column("key", sa.String(8), primary_key=True),
+        sa.Column("witness", sa.String(255), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        _at(),
+    )
+    op.create_table(
+        "trail_stamp",
+        _log(),
+        _size(),
+        sa.Column("authority", sa.String(255), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        _at(),
+    )
+    op.create_table(
+        "trail_halt", _log(), sa.Column("reason", sa.Text(), nullable=False), sa.Column("note", sa.Text(), nullable=False), _at()
+    )
+    op.create_table(
+        "witness_policy",
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("reason", sa.String(300), nullable=False),
+        sa.Column("asked_by", sa.String(26), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("decided_by", sa.String(26), nullable=True),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("seal", sa.LargeBinary(32), nullable=False),
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        for table in APPEND_ONLY:
+            for verb in ("UPDATE", "DELETE"):
+                op.execute(
+                    f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: {verb} refused'); END"
+                )
+        return
+    for table in APPEND_ONLY:
+        op.execute(f"CREATE TRIGGER {table}_guard BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION gardu_refuse()")
+        op.execute(f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION gardu_refuse()")
+        op.execute(f"GRANT SELECT, INSERT ON {table} TO gardu_app")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON witness_policy TO gardu_app")
+
+
+def _at() -> sa.Column[object]:
+    return sa.Column("at", UtcDateTime(), nullable=False)
+
+
+def downgrade() -> None:
+    if op.get_bind().execute(sa.text("SELECT count(*) FROM trail_entry")).scalar_one():
+        raise RuntimeError(
+            "the trail has entries: a downgrade would take away what outsiders check; export the log and start a new database instead"
+        )
+    for table in ("witness_policy", *reversed(APPEND_ONLY)):
+        op.drop_table(table)
