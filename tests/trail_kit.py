@@ -28,7 +28,10 @@ from app.store.engine import Store
 ORIGIN = "uji.localhost/gardu/1"
 SIGNER = Signer(ORIGIN, hashlib.sha256(b"a signing key for tests").digest())
 NOON = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-TABLES = ("trail_entry", "trail_payload", "trail_checkpoint", "touch_index", "trail_head")
+TABLES = (
+    "trail_entry", "trail_payload", "trail_checkpoint", "touch_index", "trail_head",
+    "trail_tile", "trail_published", "trail_cosignature", "trail_stamp", "trail_halt",
+)  # fmt: skip
 
 
 class FakeBox:

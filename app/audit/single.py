@@ -28,12 +28,10 @@ from app.audit.entry import entry_hash, leaf_hash, moment, opened_bits, parse, s
 from app.audit.members import Entry
 from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint, split_note
 from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailPayload
-from app.audit.tree import inclusion_proof, root_of, verify_inclusion
-from app.kernel.errors import BadInput, GarduError, NotThere, Unavailable
+from app.audit.tiles import Tiles
+from app.audit.tree import inclusion_proof, verify_inclusion
+from app.kernel.errors import BadInput, GarduError, NotThere, SealBroken, Unavailable
 from app.store.engine import Store
-
-# As in ``audit.proof``: leaf hashes fetched at once.
-_CHUNK = 2_000
 
 
 class Check(StrEnum):
@@ -168,10 +166,10 @@ class _Proof:
             return Step(Check.INCLUSION, Found.UNKNOWN)
         values = {"size": str(mark.size), "root": mark.root.hex()}
         try:
-            path = inclusion_proof(self._row.seq, mark.size, lambda start, end: root_of(self._leaves(start, end)))
+            path = inclusion_proof(self._row.seq, mark.size, Tiles(self._session, self._row.log).subtree)
             values["path"] = " ".join(one.hex() for one in path)
             verify_inclusion(self._row.seq, mark.size, leaf_hash(self._raw), path, mark.root)
-        except (BadInput, ValueError):
+        except (BadInput, SealBroken, ValueError):
             return Step(Check.INCLUSION, Found.BAD, values)
         return Step(Check.INCLUSION, Found.GOOD, values)
 
@@ -225,10 +223,6 @@ class _Proof:
 
     def _body(self, seq: int) -> bytes | None:
         return _bytes_or_none(self._session.scalar(select(TrailEntry.body).where(TrailEntry.log == self._row.log, TrailEntry.seq == seq)))
-
-    def _leaves(self, start: int, end: int) -> Iterator[bytes]:
-        query = select(TrailEntry.leaf).where(TrailEntry.log == self._row.log, TrailEntry.seq >= start, TrailEntry.seq < end)
-        yield from self._session.execute(query.order_by(TrailEntry.seq).execution_options(yield_per=_CHUNK)).scalars()
 
 
 def _mark(note: TrailCheckpoint | None) -> Checkpoint | None:

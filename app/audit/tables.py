@@ -80,12 +80,13 @@ class TouchIndex(Base):
 
 
 class TrailTile(Base):
-    """A full Merkle tile (C2SP tlog-tiles): 256 hashes of 32 bytes. Made from entries; ``verify`` compares them."""
+    """A full Merkle tile (C2SP tlog-tiles): 256 hashes of 32 bytes, and the root over them, which is one hash of the level above."""
 
     __tablename__ = "trail_tile"
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
     level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
     hashes: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -100,15 +101,19 @@ class TrailPublished(Base):
 
 
 class TrailCosignature(Base):
-    """A witness's signature line on a published checkpoint (C2SP tlog-cosignature). at: the moment it names; witness: the key's name."""
+    """A witness's signature line on a published checkpoint (C2SP tlog-cosignature). at: the moment it names; witness: the key's name.
+
+    A witness signs one size again and again while nothing is added: that is how it stays fresh.
+    """
 
     __tablename__ = "trail_cosignature"
+    __table_args__ = (Index("ix_trail_cosignature_size", "log", "size"),)
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
-    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(String(8), primary_key=True)  # key id, hex
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
     witness: Mapped[str] = mapped_column(String(255))
     line: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime]
 
 
 class TrailStamp(Base):
@@ -123,13 +128,18 @@ class TrailStamp(Base):
 
 
 class TrailHalt(Base):
-    """A log that must not go on: somebody outside has seen more of it than we have. While a row stands, nothing is appended."""
+    """The log must not go on (kind ``halt``), or may again (``lift``); the newest row counts. While it says halt nothing is appended.
+
+    size: how many entries somebody outside has seen. note: what they showed, if anything. reason: for operators.
+    """
 
     __tablename__ = "trail_halt"
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    size: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(Text)
-    note: Mapped[str] = mapped_column(Text)  # what the other side showed: a size, or a signed checkpoint
-    at: Mapped[datetime]
+    note: Mapped[str] = mapped_column(Text)
 
 
 class PayloadErasure(Base):

@@ -28,3 +28,17 @@ class WitnessPolicy(Base):
     decided_at: Mapped[datetime | None]
     seq: Mapped[int | None] = mapped_column(BigInteger)
     seal: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class MirrorToken(Base):
+    """What lets a mirror or a liaison's machine fetch entries and proofs. digest: SHA-256 of the token, which is shown once. Sealed."""
+
+    __tablename__ = "mirror_token"
+    uid: Mapped[str] = mapped_column(String(26), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    made_by: Mapped[str] = mapped_column(String(26))
+    made_at: Mapped[datetime]
+    until: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    seal: Mapped[bytes] = mapped_column(LargeBinary(32))
