@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.admin import routes as admin_routes
 from app.admin.room import Admin
+from app.audit.cosign import MLDSA_AVAILABLE, Cosigner, Kind
 from app.audit.note import Signer
 from app.audit.trail import Trail
 from app.custody import keys as custody_keys
@@ -29,6 +30,11 @@ from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
 from app.kernel.fields import Stage
 from app.mandates import routes as mandates_routes
 from app.mandates.room import Mandates
+from app.openlog import rounds
+from app.openlog import routes as openlog_routes
+from app.openlog.room import EXTENSION as OPENLOG
+from app.openlog.room import Books, OpenLog
+from app.openlog.witnesses import Watch
 from app.oversight import routes as oversight_routes
 from app.oversight.room import Oversight
 from app.places import Places
@@ -40,6 +46,7 @@ from app.store.migrate import standing
 from app.subjects import routes as subjects_routes
 from app.subjects.room import Subjects
 from app.touch import Guard
+from app.vault.envelope import INFO_LOG_MLDSA, expand
 from app.vault.house import KeyHouse
 from app.vault.keys.local import LocalKeyring
 from app.vault.keys.provider import KeyProvider
@@ -73,6 +80,7 @@ class House:
     mandates: Mandates
     jobs: Jobs
     roll: Roll
+    openlog: OpenLog
 
     def close(self) -> None:
         """Stop the background work and the appender, and close the database's connections."""
@@ -122,8 +130,11 @@ def join(
     _schema_is_current(store)
     keys = KeyHouse(provider, WrappedKeys(store))
     policies = policies or Policies.load(settings.policies, clock.now())
-    trail = Trail(store, settings.origin, Signer(settings.origin, keys.key("log", "00").secret))
-    guard = Guard(policies, keys, PayloadBox(keys), trail, store, settings.origin)
+    secret = keys.key("log", "00").secret
+    signer = Signer(settings.origin, secret)
+    trail = Trail(store, settings.origin, signer)
+    books = Books(store, settings.origin, RecordSeal(keys))
+    guard = Guard(policies, keys, PayloadBox(keys), trail, store, settings.origin, Watch(books))
     places = Places()
     identity = Identity(
         store=store,
@@ -136,11 +147,20 @@ def join(
         public_origin=settings.public_origin,
         cards=_cards,
     )
-    seals = RecordSeal(keys)
+    seals = books.seals
     mandates = Mandates(identity, policies, seals, lambda region, now: _in_force(store, region, now))
     jobs = Jobs(store, clock, settings.data / QUEUE if queue else None)
     roll = Roll(guard, places, clock, mandates, jobs, seals, lambda actor, kab, rows, now: _ensure_keys(guard, actor, kab, rows, now))
-    return House(settings, store, guard, identity, places, clock, mandates, jobs, roll)
+    openlog = OpenLog(
+        guard, identity, books, signer.verifier, _second_key(settings.origin, secret), settings.head_guard, settings.timestamp_url,
+        settings.timestamp_roots.read_bytes() if settings.timestamp_roots else b"",
+    )  # fmt: skip
+    return House(settings, store, guard, identity, places, clock, mandates, jobs, roll, openlog)
+
+
+def _second_key(origin: str, secret: bytes) -> Cosigner | None:
+    """Return the log's post-quantum key, derived from its first one, where the library can."""
+    return Cosigner(origin, expand(secret, INFO_LOG_MLDSA), Kind.ML_DSA_44) if MLDSA_AVAILABLE else None
 
 
 def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProvider | None = None) -> Flask:
@@ -185,6 +205,9 @@ def web_app(house: House) -> Flask:
     subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
     admin_routes.install(app, Admin(house.guard, house.identity, settings, house.jobs))
     guide_routes.install(app)
+    app.extensions[OPENLOG] = house.openlog
+    app.register_blueprint(openlog_routes.blueprint)
+    rounds.register(house.openlog, house.jobs)
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app
 

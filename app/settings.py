@@ -34,7 +34,8 @@ class Settings:
     owner_database: URL that migrations use (defaults to *database*). public_origin: ``https://host[:port]`` people reach it at
     (``http`` only on loopback). policies: the policy folder. workers, threads: of the server. demo: synthetic data, marked on
     every page. trusted_proxies: number of reverse proxies whose X-Forwarded-For is believed. embedded_jobs: the server works off the
-    background queue itself; false when ``gardu worker`` does.
+    background queue itself; false when ``gardu worker`` does. head_guard: a file on another disk that keeps the newest signed checkpoint. timestamp_url, timestamp_roots: the time-stamping authority (RFC 3161)
+    and the PEM file of the root certificates its stamps must lead to; empty and None when there is none (docs/timestamps.md).
     """
 
     data: Path
@@ -48,6 +49,9 @@ class Settings:
     demo: bool = False
     trusted_proxies: int = 0
     embedded_jobs: bool = True
+    head_guard: Path | None = None
+    timestamp_url: str = ""
+    timestamp_roots: Path | None = None
 
     def __post_init__(self) -> None:
         if not _ORIGIN.fullmatch(self.origin):
@@ -62,6 +66,7 @@ class Settings:
             raise UnsafeStart("workers must be 1…64 and threads 1…256")
         if not 0 <= self.trusted_proxies <= 4:
             raise UnsafeStart("trusted_proxies must be 0…4")
+        _check_timestamps(self.timestamp_url, self.timestamp_roots)
 
     @property
     def secure_cookies(self) -> bool:
@@ -108,6 +113,9 @@ class Settings:
             demo=_truth(given, "demo"),
             trusted_proxies=_whole(given, "trusted_proxies", 0),
             embedded_jobs=_truth(given, "embedded_jobs", default=True),
+            head_guard=data / str(given["head_guard"]) if given.get("head_guard") else None,
+            timestamp_url=str(given.get("timestamp_url") or ""),
+            timestamp_roots=data / str(given["timestamp_roots"]) if given.get("timestamp_roots") else None,
         )
 
 
@@ -129,6 +137,30 @@ def _host(origin: str) -> str:
     if not host or site.scheme not in {"http", "https"} or f"{site.scheme}://{site.netloc}" != origin or "@" in site.netloc:
         raise UnsafeStart(f"public_origin {origin!r} is not https://host[:port]")
     return host
+
+
+def _check_timestamps(url: str, roots: Path | None) -> None:
+    """Raise UnsafeStart unless there is neither, or an address and a PEM file: a stamp nobody can check proves nothing."""
+    if bool(url) != (roots is not None):
+        raise UnsafeStart("timestamp_url and timestamp_roots go together: set both or neither")
+    if roots is None:
+        return
+    try:
+        site = urlsplit(url)
+        host, _port = site.hostname, site.port
+    except ValueError:
+        host = None
+    # Printable ASCII: anything else would let a line of the request be made up. 255: as wide as the column that keeps it.
+    if not host or site.scheme not in {"http", "https"} or "@" in site.netloc or site.fragment or not re.fullmatch("[!-~]{1,255}", url):
+        raise UnsafeStart("timestamp_url must be https://host[:port]/path, without user or password, at most 255 characters")
+    if site.scheme == "http" and host not in _LOOPBACK:
+        raise UnsafeStart("timestamp_url must be https: plain http is for an authority on this machine")
+    try:
+        pem = roots.read_bytes()
+    except OSError as error:
+        raise UnsafeStart(f"timestamp_roots {roots}: {error.strerror}") from None
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise UnsafeStart(f"timestamp_roots {roots} holds no certificate in PEM form")
 
 
 def _overrides(environ: Mapping[str, str]) -> dict[str, object]:

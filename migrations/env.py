@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 import app.admin.tables
 import app.audit.tables
+import app.custody.tables
 import app.identity.tables
 import app.jobs.tables
 import app.mandates.tables
@@ -20,6 +21,7 @@ from app.store.engine import Store
 TABLES = (
     app.admin.tables,
     app.audit.tables,
+    app.custody.tables,
     app.identity.tables,
     app.jobs.tables,
     app.mandates.tables,

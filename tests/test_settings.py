@@ -143,6 +143,45 @@ def test_the_environment_makes_no_demo_and_moves_no_directory(tmp_path: Path) ->
     assert (settings.demo, settings.data) == (False, tmp_path)
 
 
+def _roots(folder: Path) -> str:
+    (folder / "roots.pem").write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n", "ascii")
+    return '"roots.pem"'
+
+
+@pytest.mark.parametrize(
+    "url", ["https://tsa.example/tsr", "https://tsa.example:8443", "http://127.0.0.1:8001/tsr", "http://[::1]/tsr?x=1"]
+)
+def test_an_authority_for_time_stamps_comes_with_its_roots(tmp_path: Path, url: str) -> None:
+    """A relative file lies in the data directory; plain http is for an authority on this machine."""
+    settings = Settings.load(_written(tmp_path, timestamp_url=f'"{url}"', timestamp_roots=_roots(tmp_path)), {})
+
+    assert (settings.timestamp_url, settings.timestamp_roots) == (url, tmp_path / "roots.pem")
+    assert Settings.load(_written(tmp_path), {}).timestamp_roots is None
+
+
+STAMPS = [
+    *(({"timestamp_url": f'"{url}"'}, "timestamp_url must be") for url in (
+        "tsa.example", "ftp://tsa.example", "https://", "https://[::1", "https://u:rahasia@tsa.example", "https://tsa.example/#x", "https://tsa.example:x",
+        "http://tsa.example/tsr", "http://127.0.0.1.example/tsr", "https://tsa.example/a b", "https://tsa.example/\\n", "https://é.example/",
+        "https://tsa.example/" + "a" * 255,
+    )),
+    ({"timestamp_url": None}, "go together"), ({"timestamp_roots": None}, "go together"), ({"timestamp_url": '""'}, "go together"),
+    ({"timestamp_roots": '"absent.pem"'}, "absent.pem: No such file"), ({"timestamp_roots": '"."'}, "timestamp_roots"),
+    ({"timestamp_roots": '"config.toml"'}, "holds no certificate"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "words"), STAMPS, ids=[str(changes) for changes, _ in STAMPS])
+def test_an_authority_that_could_not_be_asked_or_checked_is_refused(tmp_path: Path, changes: dict[str, str | None], words: str) -> None:
+    """At the start, not an hour later; a password in the address is not repeated."""
+    given = {"timestamp_url": '"https://tsa.example/tsr"', "timestamp_roots": _roots(tmp_path), **changes}
+    with pytest.raises(UnsafeStart) as refused:
+        Settings.load(_written(tmp_path, **given), {})
+
+    assert words in refused.value.detail
+    assert "rahasia" not in refused.value.detail
+
+
 @given(origin=st.text(max_size=40), site=st.text(max_size=40), database=st.text(max_size=40))
 def test_any_text_is_either_refused_or_safe(origin: str, site: str, database: str) -> None:
     """Whatever stands there: UnsafeStart, or settings that keep their promises."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.audit.chain import GENESIS, Head, Placed
 from app.audit.entry import Draft, Unplaced, entry_hash, leaf_hash, opened_bits
 from app.audit.note import Verifier, open_note
+from app.audit.published import halted
 from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailHead, TrailPayload
 from app.audit.tree import Frontier
 from app.kernel.errors import GarduError, TrailDown
@@ -57,8 +58,8 @@ class Row:
 def lock(session: Session, log: str) -> tuple[Head, str]:
     """Lock the head row of *log*, making it when the log is new; return the head and its stored checkpoint ("" when new).
 
-    On SQLite the caller's BEGIN IMMEDIATE is the lock. Raises TrailDown when the row is missing though entries exist, or when its
-    columns do not fit together.
+    On SQLite the caller's BEGIN IMMEDIATE is the lock. Raises TrailDown when the log is halted, when the row is missing though entries
+    exist, or when its columns do not fit together.
     """
     connection = session.connection()
     if connection.dialect.name == "postgresql":
@@ -70,6 +71,8 @@ def lock(session: Session, log: str) -> tuple[Head, str]:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(dialect.insert(_HEAD).values({**_EMPTY, "log": log}).on_conflict_do_nothing())
         row = connection.execute(_LOCK_HEAD, {"of": log}).one()
+    if (found := halted(session, log)) is not None:
+        raise TrailDown(f"log {log} is halted: {found.reason}; see docs/retention.md, then gardu audit reopen or gardu audit resume")
     # Only now, with the row locked, can nobody be adding the first entries meanwhile.
     if row.size == 0 and session.execute(select(TrailEntry.seq).where(TrailEntry.log == log).limit(1)).first():
         raise TrailDown(f"trail_head of {log} is missing or empty, yet the log has entries; run gardu audit verify")

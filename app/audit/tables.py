@@ -26,11 +26,16 @@ class TrailEntry(Base):
     """One entry: its RFC 8785 bytes, its leaf hash, and columns copied from the bytes for queries (verify compares them)."""
 
     __tablename__ = "trail_entry"
-    # The officer's desk filters by any of these together: one narrow index that answers alone, in the log's order (bench B9).
+    # The officer's desk filters by any of these together: one narrow index that answers alone, in the log's order, and one for each word
+    # that may be rare among ten million (audit.ways, bench B9).
     __table_args__ = (
         Index("ix_trail_entry_actor", "log", "actor", "seq"),
         Index("ix_trail_entry_at", "log", "at"),
         Index("ix_trail_entry_mandate", "log", "mandate", "seq"),
+        Index("ix_trail_entry_action", "log", "action", "outcome", "seq"),
+        Index("ix_trail_entry_office", "log", "office", "seq"),
+        # In the order of characters: what lies inside a region is a range then, whatever language the server sorts by.
+        Index("ix_trail_entry_scope", "log", "scope", "seq", postgresql_ops={"scope": "text_pattern_ops"}),
         Index("ix_trail_entry_desk", "log", "seq", "at", "actor", "office", "action", "outcome", "scope", "purpose", "elements"),
     )
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -111,7 +116,7 @@ class TrailCosignature(Base):
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
     key: Mapped[str] = mapped_column(String(8), primary_key=True)  # key id, hex
     at: Mapped[datetime] = mapped_column(primary_key=True)
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     witness: Mapped[str] = mapped_column(String(255))
     line: Mapped[str] = mapped_column(Text)
 
@@ -143,19 +148,22 @@ class TrailHalt(Base):
 
 
 class PayloadErasure(Base):
-    """A payload that was erased, and the entry that says so. digest: as in that entry's detail."""
+    """A payload that was erased, and the entry that says so: in its own log or a later one. digest: as in that entry's detail."""
 
     __tablename__ = "payload_erasure"
+    __table_args__ = (Index("ix_payload_erasure_by", "by_log", "by_seq"),)
     log: Mapped[str] = mapped_column(String(255), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    by_log: Mapped[str] = mapped_column(String(255))
     by_seq: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
 
 
 class TrailMinimum(Base):
-    """Where a pruned log begins (C2SP tlog-tiles, "Pruning"): minimum is the first entry kept, a multiple of 256.
+    """Where a pruned log begins (C2SP tlog-tiles, "Pruning"): minimum is the first entry kept, a multiple of 256; the newest row counts.
 
     last, frontier: as of the head row at that size. note: the signed checkpoint of exactly that size. by_seq: the entry that two people made.
+    at: the latest moment of an entry that went.
     """
 
     __tablename__ = "trail_minimum"

@@ -20,6 +20,7 @@ from app.kernel.clock import SystemClock
 from app.kernel.errors import UnsafeStart
 from app.kernel.fields import Action, Outcome
 from app.kernel.regions import NATION
+from app.openlog import rounds
 from app.settings import Settings
 from app.vault.keys.provider import KeyProvider
 
@@ -64,9 +65,10 @@ def port_is_free(host: str, port: int) -> None:
 
 
 def start(settings: Settings, provider: KeyProvider, host: str, port: int) -> None:
-    """Record the start and serve until stopped. If the log cannot be written, nothing is served."""
+    """Record the start and serve until stopped. If the log cannot be written, or must not go on, nothing is served."""
     port_is_free(host, port)
     house = join(settings, provider)
+    rounds.demand_safe_start(house.openlog, house.clock.now())
     house.guard.trail.append(
         draft_for(
             host_actor(), Action.SYSTEM_START, Outcome.DONE, SystemClock().now(), scope=NATION,

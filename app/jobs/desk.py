@@ -8,6 +8,7 @@ work must be one that can be begun anew (a verification) or taken up where it st
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 import structlog
 from huey import Huey, MemoryHuey, SqliteHuey
 from huey.consumer import Consumer
+from huey.exceptions import TaskLockedException
 from sqlalchemy import select, update
 
 from app.jobs.tables import Job
@@ -29,6 +31,8 @@ from app.store.engine import Store
 STALLED_AFTER = timedelta(seconds=120)
 # How often progress is written down at most: often enough for a page that refreshes, seldom enough for the database.
 BEAT_SECONDS = 0.5
+# Turns of recurring work that wait, of all kinds and processes together.
+MOST_WAITING = 8
 FAILED = N_("Pekerjaan ini terhenti karena galat pada sistem. Tidak ada yang hilang; mulai lagi, dan beri tahu admin bila terulang.")
 
 Json = object
@@ -77,9 +81,13 @@ class Jobs:
     def __init__(self, store: Store, clock: Clock, queue: Path | None) -> None:
         self._store, self._clock = store, clock
         self._works: dict[str, Work] = {}
-        self._huey: Huey = MemoryHuey("gardu", immediate=True) if queue is None else SqliteHuey("gardu", filename=str(queue), fsync=True)
+        self._huey = _queue("gardu", queue)
+        # A queue and a thread of its own: a long verification must not hold up publishing.
+        self._turns = _queue("gardu-rounds", queue)
         self._task = self._huey.task(name="gardu-job")(self._run)
         self._consumer: Consumer | None = None
+        self._turner: Consumer | None = None
+        self._rounds: list[_Round] = []
 
     def register(self, kind: str, work: Work) -> None:
         """Make *kind* known. *work* is told the job and where to report; what it returns (JSON) is kept as the result."""
@@ -127,16 +135,31 @@ class Jobs:
             found = session.scalars(query if actor is None else query.where(Job.actor == actor)).all()
             return [self._view(job) for job in found]
 
+    def every(self, seconds: float, name: str, work: Callable[[], None]) -> None:
+        """Make *work* known as something to be done again and again, about every *seconds*, by one process at a time.
+
+        It keeps no row: whoever wants to know when it was last done looks at what it left. An error is logged, and the next turn comes.
+        """
+        self._rounds.append(_Round(self._turns, name, seconds, work))
+
     def work(self) -> None:
         """Begin to take work from the queue, in threads of this process; returns at once. Once per process."""
         if self._consumer is None and not self._huey.immediate:
             self._consumer = _Quiet(self._huey, workers=1, periodic=False, max_delay=1.0, check_worker_health=False)
             self._consumer.start()
+            if self._rounds:
+                self._turner = _Quiet(self._turns, workers=1, periodic=False, max_delay=1.0, check_worker_health=False)
+                self._turner.start()
+            for one in self._rounds:
+                one.begin()
 
     def stop(self) -> None:
         """Take no more work; what runs is finished by its own thread or found stalled."""
-        if self._consumer is not None:
-            self._consumer.stop_flag.set()
+        for one in self._rounds:
+            one.stop()
+        for consumer in (self._consumer, self._turner):
+            if consumer is not None:
+                consumer.stop_flag.set()
 
     def _run(self, uid: str) -> None:
         # Two queue entries of one job (started again twice) must not become two runs: one of them moves the state, the other finds it moved.
@@ -182,6 +205,51 @@ class Jobs:
             done=job.done, total=job.total, detail=json.loads(job.detail), result=json.loads(job.result or "{}"), error=job.error,
             created_at=job.created_at, finished_at=job.finished_at,
         )  # fmt: skip
+
+
+def _queue(name: str, file: Path | None) -> Huey:
+    return MemoryHuey(name, immediate=True) if file is None else SqliteHuey(name, filename=str(file), fsync=True)
+
+
+class _Round:
+    """Work that comes round again. A thread of this process asks for it; huey gives it to one process at a time.
+
+    Three processes that ask make three turns in the time of one: whatever comes round must find nothing to do when it was just done.
+    """
+
+    def __init__(self, huey: Huey, name: str, seconds: float, work: Callable[[], None]) -> None:
+        self._seconds, self._over, self._name = seconds, threading.Event(), name
+        self._huey = huey
+
+        def turn() -> None:
+            try:
+                with huey.lock_task(f"gardu-{name}"):
+                    work()
+            except TaskLockedException:
+                return
+            except Exception as error:
+                # The kind of error, and an operator's sentence of ours; never a driver's text.
+                detail = error.detail if isinstance(error, GarduError) else ""
+                structlog.get_logger().error("recurring work failed", work=name, error=type(error).__name__, detail=detail)
+
+        self._task = huey.task(name=f"gardu-{name}")(turn)
+        huey.flush_locks(f"gardu-{name}")
+
+    def begin(self) -> None:
+        """Start asking, at once and then again and again."""
+        threading.Thread(target=self._ask, name=f"gardu-{self._name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+    def _ask(self) -> None:
+        while True:
+            # A few turns waiting are enough: a queue that nobody works off must not grow.
+            if self._huey.pending_count() < MOST_WAITING:
+                self._task()
+            if self._over.wait(self._seconds):
+                return
 
 
 class _Quiet(Consumer):  # type: ignore[misc]  # huey publishes no types

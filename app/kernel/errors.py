@@ -12,7 +12,8 @@ GarduError
 ├── Unavailable       503  the guard cannot work safely now
 │   ├── TrailDown          the log cannot be written
 │   ├── StoreDown          the database cannot be reached
-│   └── KeysDown           the keys cannot be opened
+│   ├── KeysDown           the keys cannot be opened
+│   └── WitnessStale       no witness has signed lately, or not yet this
 └── UnsafeStart         –  refuses to start: incomplete or unsafe
 """
 
@@ -143,6 +144,15 @@ class KeysDown(Unavailable):
 
     code = "keys-down"
     public = N_("Kunci penyegel tidak dapat dibuka. Hubungi admin sistem.")
+
+
+class WitnessStale(Unavailable):
+    """What waits for a witness's signature does not go on without it: none is fresh, or none covers the entry that it is about."""
+
+    code = "witness-stale"
+    public = N_(
+        "Saksi di luar KPU belum menandatangani jejak audit terbaru, maka data provinsi lain belum dapat dibuka. Coba lagi beberapa saat."
+    )
 
 
 class UnsafeStart(GarduError):

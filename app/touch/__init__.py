@@ -3,11 +3,13 @@
 walk      reveal, search, list, compare, admit: the four numbered steps
 change    correct one element of one voter
 record    what they share: the decision and the durable entry
+fresh     what waits for the witness's signature
 payloads  the sealed part of an entry, opened for those who may read the log
 """
 
 from app.audit.trail import Receipt
 from app.touch.change import MOVED_SENTENCE, Change, change, may_change
+from app.touch.fresh import demand_covered
 from app.touch.payloads import payload_of
 from app.touch.record import Guard
 from app.touch.walk import (
@@ -26,5 +28,5 @@ from app.touch.walk import (
 
 __all__ = [
     "MOVED_SENTENCE", "Change", "Disclosure", "Find", "Guard", "Listing", "Receipt", "SearchKey",
-    "absent", "admit", "change", "duplicates", "may_change", "payload_of", "refuse", "reveal", "reveal_many", "search",
+    "absent", "admit", "change", "demand_covered", "duplicates", "may_change", "payload_of", "refuse", "reveal", "reveal_many", "search",
 ]  # fmt: skip

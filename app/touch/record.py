@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.audit.canonical import Json, encode
 from app.audit.content import pack, visit_commitment
@@ -19,6 +19,7 @@ from app.kernel.regions import kab_of
 from app.policy.decide import Act, Denied, Grant, Policies
 from app.policy.visit import Visit
 from app.store.engine import Store
+from app.touch.witness import NoWitness, Witnessing
 from app.vault.house import KeyHouse, L1Key
 from app.vault.payload import PayloadBox
 from app.vault.seal import SealedRow
@@ -37,6 +38,7 @@ class Guard:
     trail: Trail
     store: Store
     log: str
+    witness: Witnessing = field(default_factory=NoWitness)
 
 
 def decide(guard: Guard, actor: Actor, visit: Visit, action: Action, uids: tuple[str, ...]) -> Grant:

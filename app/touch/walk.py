@@ -1,6 +1,6 @@
 """THE walk. Whoever wants to see, find, compare or bring in a voter's field comes through here.
 
-    (1) grant   = policies.decide(visit)      or an entry "denied", and nothing else happens
+    (1) grant   = policies.decide(visit)      or an entry "denied", and nothing else happens; across provinces a witness must be fresh
     (2) values  = open_row(key, row, …)       only granted elements, in memory only; a broken seal is an entry "broken"
     (3) receipt = trail.append(…)             durable, or nothing leaves
     (4) return Disclosure(receipt, …)         cannot exist without (3)
@@ -28,6 +28,7 @@ from app.kernel.regions import is_within, parse_region
 from app.policy.decide import Act, Grant
 from app.policy.views import show
 from app.policy.visit import Mandate, visit_for
+from app.touch.fresh import demand_fresh
 from app.touch.record import Guard, context, decide, permitted, record, record_act, record_broken, row_key, sealed, words
 from app.vault.blind import same_name
 from app.vault.seal import Clear, SealedRow
@@ -76,12 +77,13 @@ def reveal(
 ) -> Disclosure:
     """Open one voter's granted elements and record it. approved_subject: the actor once approved a mandate about this voter.
 
-    Raises NotThere (refused; recorded), SealBroken (recorded), TrailDown, KeysDown.
+    Raises NotThere (refused; recorded), WitnessStale (recorded), SealBroken (recorded), TrailDown, KeysDown.
     """
     # The region decided on is the row's own desa, which its seal covers: a row moved to another region opens nowhere.
     place = replace(ask, region=_place(row, ask))
     visit = visit_for(actor, place, now, mandate=mandate, subject=row.clear.uid, approved_subject=approved_subject)
     grant = decide(guard, actor, visit, Action.VOTER_REVEAL, (row.clear.uid,))
+    demand_fresh(guard, actor, visit, Action.VOTER_REVEAL, (row.clear.uid,))
     # (2) only what was granted, in memory only
     values = _open(guard, actor, grant, row, ELEMENTS, Action.VOTER_REVEAL, voting_day)
     # (3) the commit gate: if we die before this line returns, nothing was shown
@@ -115,11 +117,12 @@ def reveal_many(
 ) -> Listing:
     """Open *elements* of rows that all lie in ``ask.region``, under one decision and one entry.
 
-    Raises NotThere (refused, or a row outside the region asked; recorded), TrailDown, KeysDown.
+    Raises NotThere (refused, or a row outside the region asked; recorded), WitnessStale (recorded), TrailDown, KeysDown.
     """
     visit = visit_for(actor, ask, now, mandate=mandate)
     uids = tuple(row.clear.uid for row in rows)
     grant = decide(guard, actor, visit, Action.VOTER_REVEAL, uids)
+    demand_fresh(guard, actor, visit, Action.VOTER_REVEAL, uids)
     if not all(is_within(row.clear.desa, ask.region) for row in rows):
         record(guard, actor, grant, Action.VOTER_REVEAL, Outcome.DENIED, uids)
         raise NotThere("a row lies outside the region asked")
@@ -141,11 +144,12 @@ def search(
     """Open the key's elements of the candidates that *find* returns, compare inside, and show *elements* of the hits.
 
     *find* is called only after the decision; its rows must lie in ``ask.region``. A hit and a miss are both recorded.
-    Raises NotThere when the role may not search by this key (recorded), TrailDown, KeysDown.
+    Raises NotThere when the role may not search by this key (recorded), WitnessStale (recorded), TrailDown, KeysDown.
     """
     visit = visit_for(actor, ask, now, mandate=mandate)
     grant = decide(guard, actor, visit, Action.VOTER_SEARCH, ())
     permitted(guard, actor, visit, Act.CARI, tuple(key.values), Action.VOTER_SEARCH)
+    demand_fresh(guard, actor, visit, Action.VOTER_SEARCH, ())
     try:
         candidates = [row for row in find() if is_within(row.clear.desa, ask.region)]
         hits, broken = _compare(guard, key, candidates)

@@ -50,6 +50,7 @@ INFO_COMMIT = b"gardu/1/payload-commit"
 INFO_RECORD = b"gardu/1/record-seal"
 INFO_DIGEST = b"gardu/1/value-digest"
 INFO_PART = b"gardu/1/part"
+INFO_LOG_MLDSA = b"gardu/1/log-ml-dsa-44"
 
 _SHA256 = SHA256()
 # By how many numbers are packed; one or two are ever needed.

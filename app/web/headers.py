@@ -50,6 +50,8 @@ ALWAYS: Mapping[str, str] = {
 # Two years, the value asked by the preload list (identity.md, "headers").
 HSTS = f"max-age={2 * 365 * 24 * 3600}; includeSubDomains"
 STATIC_ENDPOINTS = frozenset({"static", "web.static", "bootstrap.static"})
+# A Merkle tile never changes (C2SP tlog-tiles): caches and mirrors may keep it.
+IMMUTABLE_ENDPOINTS = frozenset({"openlog.tile"})
 # A year and immutable: such an address carries the digest of its file (``v=``), so a changed file has a new address.
 KEEP = "public, max-age=31536000, immutable"
 # An address without a digest may change under the reader.
@@ -70,6 +72,8 @@ def install(app: Flask, *, https: bool) -> None:
 
 
 def _cache(response: Response) -> str:
+    if request.endpoint in IMMUTABLE_ENDPOINTS and response.status_code == 200:
+        return KEEP
     if request.endpoint not in STATIC_ENDPOINTS or response.status_code >= 400:
         return "no-store"
     return KEEP if request.args.get("v") else KEEP_BRIEFLY

@@ -33,7 +33,7 @@ def upgrade() -> None:
         _log(),
         sa.Column("key", sa.String(8), primary_key=True),
         _at(key=True),
-        _size(),
+        _size(key=True),
         sa.Column("witness", sa.String(255), nullable=False),
         sa.Column("line", sa.Text(), nullable=False),
     )

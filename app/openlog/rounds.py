@@ -1,0 +1,89 @@
+"""What must hold before anything is served, and what comes round while it is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.audit import headguard, published, stamp
+from app.jobs.desk import Jobs
+from app.kernel.errors import NotThere, SealBroken, UnsafeStart
+from app.openlog import publisher
+from app.openlog.publisher import publish
+from app.openlog.room import OpenLog
+from app.openlog.witnesses import missing_rows
+
+# Stamps are due hourly; looking more often costs one query, and an authority that was away is asked again soon.
+STAMP_SECONDS = 300.0
+
+
+def register(room: OpenLog, jobs: Jobs) -> None:
+    """Make the recurring work known: publishing with the witnesses' signatures, and hourly time stamps where an authority is set."""
+    jobs.every(publisher.EVERY_SECONDS, "publish", lambda: _publish(room))
+    if room.timestamp_url:
+        jobs.every(STAMP_SECONDS, "stamp", lambda: _stamp(room))
+
+
+def _publish(room: OpenLog) -> None:
+    publish(room, room.now())
+
+
+def _stamp(room: OpenLog) -> None:
+    stamp.take(room.guard.store, room.log, room.timestamp_url, room.timestamp_roots, room.now())
+
+
+def demand_safe_start(room: OpenLog, now: datetime) -> None:
+    """Refuse to serve a log that is halted, behind its head guard, short of its witnesses, or not what its head says.
+
+    The witnesses are asked here once, so that an old backup is noticed before the first page and not after. A witness that is away does
+    not keep the guard from serving; what needs it will wait. Raises UnsafeStart, StoreDown, KeysDown.
+    """
+    if room.head_guard is not None:
+        headguard.check(room.guard.store, room.log, room.head_guard, room.verifier)
+    _demand_not_halted(room)
+    try:
+        if gone := missing_rows(room):
+            raise UnsafeStart(
+                f"{gone} approved lists of witnesses are gone from the database though the log tells of them; run gardu audit verify"
+            )
+        publish(room, now)
+    except SealBroken as broken:
+        raise UnsafeStart(broken.detail) from None
+    except OSError as error:
+        raise UnsafeStart(f"the head guard cannot be written: {error}") from None
+    _demand_not_halted(room)
+
+
+def begin_head_guard(room: OpenLog, now: datetime) -> int:
+    """Write the head guard's file anew from the database as it is, and return its size.
+
+    For its first use, and after the log was opened anew: whoever runs it on an old backup throws the protection away. Raises UnsafeStart
+    without the setting, NotThere while the log is empty, OSError, SealBroken, StoreDown.
+    """
+    if room.head_guard is None:
+        raise UnsafeStart("no head_guard in config.toml: name a file on another disk than the database (docs/settings.md)")
+    found = publish(room, now)
+    if found is None:
+        raise NotThere("the log is empty")
+    headguard.write(room.head_guard, found.note)
+    return found.size
+
+
+def _demand_not_halted(room: OpenLog) -> None:
+    with room.guard.store.reading() as session:
+        found = published.halted(session, room.log)
+    if found is not None:
+        raise UnsafeStart(f"log {room.log} is halted since {found.at:%Y-%m-%d %H:%M} UTC: {found.reason}. See docs/retention.md")
+
+
+def resume(room: OpenLog, reason: str, now: datetime) -> int:
+    """Lift a halt and return the size that was claimed: somebody has found out that the witness is wrong, not we.
+
+    Claims of up to that size no longer stop the log. Raises NotThere when it is not halted.
+    """
+    with room.guard.store.reading() as session:
+        found = published.halted(session, room.log)
+    if found is None:
+        raise NotThere(f"log {room.log} is not halted")
+    at = max(now, found.at + timedelta(microseconds=1))
+    published.lift(room.guard.store, room.log, published.Halt(found.size, reason, found.note, at))
+    return found.size
