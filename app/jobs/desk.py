@@ -87,7 +87,7 @@ class Jobs:
         self._task = self._huey.task(name="gardu-job")(self._run)
         self._consumer: Consumer | None = None
         self._turner: Consumer | None = None
-        self._rounds: list[_Round] = []
+        self._rounds: dict[str, _Round] = {}
 
     def register(self, kind: str, work: Work) -> None:
         """Make *kind* known. *work* is told the job and where to report; what it returns (JSON) is kept as the result."""
@@ -139,8 +139,10 @@ class Jobs:
         """Make *work* known as something to be done again and again, about every *seconds*, by one process at a time.
 
         It keeps no row: whoever wants to know when it was last done looks at what it left. An error is logged, and the next turn comes.
+        A name that is known already is left as it is.
         """
-        self._rounds.append(_Round(self._turns, name, seconds, work))
+        if name not in self._rounds:
+            self._rounds[name] = _Round(self._turns, name, seconds, work)
 
     def work(self) -> None:
         """Begin to take work from the queue, in threads of this process; returns at once. Once per process."""
@@ -150,12 +152,12 @@ class Jobs:
             if self._rounds:
                 self._turner = _Quiet(self._turns, workers=1, periodic=False, max_delay=1.0, check_worker_health=False)
                 self._turner.start()
-            for one in self._rounds:
+            for one in self._rounds.values():
                 one.begin()
 
     def stop(self) -> None:
         """Take no more work; what runs is finished by its own thread or found stalled."""
-        for one in self._rounds:
+        for one in self._rounds.values():
             one.stop()
         for consumer in (self._consumer, self._turner):
             if consumer is not None:

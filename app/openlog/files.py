@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
+from app import verifier
 from app.audit import published
 from app.kernel.errors import NotThere
 from app.openlog.room import OpenLog
@@ -31,3 +33,8 @@ def policy(room: OpenLog, now: datetime) -> str:
     stand = standing(room.books, now)
     note = "" if stand.configured else NO_WITNESS
     return f"{note}log {room.verifier.vkey} {room.identity.public_origin}/log\n{stand.text}"
+
+
+def verifier_source() -> bytes:
+    """Return the one-file verifier, as ``gardu verifier`` prints it."""
+    return Path(verifier.__file__).read_bytes()

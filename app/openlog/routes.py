@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app, request
 from app.audit import static
 from app.audit.proof import tlog_proof
 from app.identity import gate
+from app.kernel.errors import SignInNeeded
 from app.openlog import files, tokens
 from app.openlog.room import EXTENSION, OpenLog
 from app.web.requests import request_id
@@ -50,8 +51,8 @@ def tile(level: str, path: str) -> Response:
 def entries(path: str) -> Response:
     """Hand out entries to the bearer of a mirror's token; recorded first."""
     here = room()
-    _admit()
-    return _answer(static.bundle(here.guard.store, here.log, path), _BYTES)
+    refused = _refused()
+    return refused or _answer(static.bundle(here.guard.store, here.log, path), _BYTES)
 
 
 @blueprint.get(f"/log/proof/{_SEQ}")
@@ -59,8 +60,8 @@ def entries(path: str) -> Response:
 def proof(seq: int) -> Response:
     """Hand out the proof of one entry to the bearer of a mirror's token; recorded first."""
     here = room()
-    _admit()
-    return _answer(tlog_proof(here.guard.store, here.log, seq, published=True).encode(), _TEXT)
+    refused = _refused()
+    return refused or _answer(tlog_proof(here.guard.store, here.log, seq, published=True).encode(), _TEXT)
 
 
 def room() -> OpenLog:
@@ -70,9 +71,16 @@ def room() -> OpenLog:
     return found
 
 
-def _admit() -> None:
+def _refused() -> Response | None:
+    """Return the answer to who brings no good token (RFC 6750 section 3), or None once the use of a good one is recorded."""
     here = room()
-    tokens.admit(here, request.headers.get("Authorization", ""), request.path, request_id(), here.now())
+    try:
+        tokens.admit(here, request.headers.get("Authorization", ""), request.path, request_id(), here.now())
+    except SignInNeeded as wrong:
+        answer = Response(f"{wrong.detail}\n", 401, content_type=_TEXT)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="gardu log"'
+        return answer
+    return None
 
 
 def _answer(raw: bytes, kind: str) -> Response:

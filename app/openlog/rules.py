@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import combinations
@@ -24,6 +25,8 @@ MOST_WITNESSES = 8
 MAX_LIST, MAX_REASON, MAX_NAME = 20_000, 300, 80
 # How long a mirror's token is good for at most: a year, then somebody looks at it again.
 TOKEN_DAYS = (30, 90, 180, 365)
+# As for an administrator's changes (docs/identity.md): the code's age when a form is shown, and how much older it may be when it is sent.
+CODE, TYPING = timedelta(minutes=5), timedelta(minutes=5)
 NOTHING = f"quorum {NONE}\n"
 
 
@@ -92,3 +95,40 @@ def asks_for_witness(policy: Policy) -> bool:
 def is_fresh(at: datetime, now: datetime) -> bool:
     """Say whether a cosignature of the moment *at* is fresh at *now*; one from the future counts only within a clock's error."""
     return now - FRESH <= at <= now + AHEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What becomes of the witnesses when one list follows another: their names in the list, in its order.
+
+    moved: same key, but another name or address. quorum: whether it takes other sets of witnesses from now on.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+    moved: tuple[str, ...]
+    quorum: bool
+
+    @property
+    def nothing(self) -> bool:
+        """Whether both lists say the same."""
+        return not (self.added or self.removed or self.moved or self.quorum)
+
+
+def changes(old: Policy, new: Policy) -> Changes:
+    """Return what changes between two lists; a witness is its key, so one with a new key goes and comes."""
+    before = {key.vkey: (name, url) for name, (key, url) in old.witnesses.items()}
+    after = {key.vkey: (name, url) for name, (key, url) in new.witnesses.items()}
+    return Changes(
+        added=tuple(name for vkey, (name, _) in after.items() if vkey not in before),
+        removed=tuple(name for vkey, (name, _) in before.items() if vkey not in after),
+        kept=tuple(name for vkey, (name, url) in after.items() if before.get(vkey) == (name, url)),
+        moved=tuple(name for vkey, (name, url) in after.items() if vkey in before and before[vkey] != (name, url)),
+        quorum=weakens(old, new) or weakens(new, old),
+    )
+
+
+def is_fresh_code(given: datetime | None, now: datetime, allowed: timedelta = CODE) -> bool:
+    """Say whether a code given at that moment is at most *allowed* old; one from the future (the clock stepped back) is not."""
+    return given is not None and timedelta() <= now - given <= allowed
