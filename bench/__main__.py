@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [--quick] [--only B3] [--rows 50000]``.
+"""Runs the benchmarks: ``python -m bench [--quick] [--only B3] [--rows 50000] [--entries 10000000]``.
 
 Prints a table and writes ``latest.json`` (the lines) and ``machine.json`` (machine, versions, seed, sizes) into bench/results.
 """
@@ -9,19 +9,21 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import b2_intake, b3_append, b7_decide, b9_trail
+from bench import b2_intake, b3_append, b4_verify, b5_proof, b7_decide, b9_trail, b10_seen
 from bench.kit import Bench, Line, Scale, bench, machine
 
 RESULTS = Path(__file__).parent / "results"
-PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {part.ID: part.run for part in (b2_intake, b3_append, b7_decide, b9_trail)}
+PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {
+    part.ID: part.run for part in (b2_intake, b3_append, b4_verify, b5_proof, b7_decide, b9_trail, b10_seen)
+}
 # A look whether everything runs; its figures say little.
-QUICK = Scale(rows=5_000, repeats=1, seconds=0.5)
+QUICK = Scale(rows=5_000, repeats=1, seconds=0.5, entries=4_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,14 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     chosen = [part for part in PARTS if part in (asked.only or PARTS)]
     base = QUICK if asked.quick else Scale()
-    scale = Scale(asked.rows or base.rows, base.repeats, base.seconds)
+    scale = Scale(asked.rows or base.rows, base.repeats, base.seconds, asked.entries or base.entries)
     notes, out = Console(stderr=True, highlight=False), Console()
     lines: list[Line] = []
     start = time.monotonic()
     with bench(scale, notes.print) as run:
         about = machine(scale, run.postgres, chosen)
         for part in chosen:
-            lines += PARTS[part](run)
+            lines += PARTS[part](replace(run, only=asked.engine))
     about["took_seconds"] = round(time.monotonic() - start)
     asked.results.mkdir(parents=True, exist_ok=True)
     _write(asked.results / "machine.json", about)
@@ -52,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"small sizes, once each ({QUICK.rows} rows)")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), help="run this one; may be given again")
     parser.add_argument("--rows", type=int, help=f"rows of the largest intake (default {Scale.rows})")
+    parser.add_argument("--entries", type=int, help=f"entries of the longest log, and touches of the fullest (default {Scale.entries})")
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), help="one engine alone (default both)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results (default bench/results)")
     return parser
 

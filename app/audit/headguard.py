@@ -75,7 +75,7 @@ def check(store: Store, log: str, path: Path, verifier: Verifier) -> Checkpoint:
                 "Do not go on with it: put the newest database back, or open the next log with gardu audit reopen (docs/retention.md)"
             )
         try:
-            root = Tiles(session, log).subtree(0, mark.size) if mark.size else mark.root
+            root = Tiles(session, log, mark.size).subtree(0, mark.size) if mark.size else mark.root
         except SealBroken as broken:
             raise UnsafeStart(f"{broken.detail}") from None
         if root != mark.root:

@@ -6,7 +6,7 @@
 (4) leaf        its leaf hash is SHA-256(0x00 ‖ bytes)                                    RFC 9162 section 2.1.1
 (5) inclusion   the audit path leads from its leaf to the root of its batch's checkpoint   RFC 9162 section 2.1.3
 (6) checkpoint  that checkpoint is signed by the log's key                                C2SP signed-note, tlog-checkpoint
-(7) payload     the sealed part has the digest in the entry, opens, and bears out subjects and visit
+(7) payload     the sealed part has the digest in the entry, opens, and bears out subjects and visit; or a later entry erased it
 (8) touches     the touch index names every subject of the entry (one too many is found by the whole log's verification)
 
 Shares no code path with ``audit.verify`` beyond the pure rooms; the offline verifier is a third hand.
@@ -25,12 +25,15 @@ from sqlalchemy.orm import Session
 from app.audit.chain import GENESIS
 from app.audit.content import unpack, visit_commitment
 from app.audit.entry import entry_hash, leaf_hash, moment, opened_bits, parse, subjects_root
+from app.audit.erasure import Erased, erased_in
 from app.audit.members import Entry
 from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint, split_note
+from app.audit.pruning import minimum_in
 from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailPayload
 from app.audit.tiles import Tiles
 from app.audit.tree import inclusion_proof, verify_inclusion
 from app.kernel.errors import BadInput, GarduError, NotThere, SealBroken, Unavailable
+from app.kernel.fields import Action, Outcome
 from app.store.engine import Store
 
 
@@ -48,11 +51,15 @@ class Check(StrEnum):
 
 
 class Found(StrEnum):
-    """What a step found. none: there is nothing to check (an entry without payload). unknown: an earlier step left nothing to go on."""
+    """What a step found. none: there is nothing to check (an entry without payload). erased: a later entry says that it was erased.
+
+    unknown: an earlier step left nothing to go on.
+    """
 
     GOOD = "good"
     BAD = "bad"
     NONE = "none"
+    ERASED = "erased"
     UNKNOWN = "unknown"
 
 
@@ -93,6 +100,7 @@ class _Proof:
         self._raw = _bytes_or_none(row.body)
         self._members: Entry | None = None
         self._subjects: tuple[str, ...] | None = None
+        self._erased = False
 
     def steps(self) -> Iterator[Step]:
         """Yield the eight steps in order."""
@@ -137,7 +145,7 @@ class _Proof:
             return Step(Check.CHAIN, Found.UNKNOWN)
         before = self._body(row.seq - 1) if row.seq else None
         after = self._body(row.seq + 1)
-        link = GENESIS if row.seq == 0 else entry_hash(before) if before is not None else b""
+        link = GENESIS if row.seq == 0 else entry_hash(before) if before is not None else self._pruned_link()
         values = {"prev": members["prev"], "before": link.hex()}
         good = members["prev"] == link.hex()
         if after is not None:
@@ -166,7 +174,7 @@ class _Proof:
             return Step(Check.INCLUSION, Found.UNKNOWN)
         values = {"size": str(mark.size), "root": mark.root.hex()}
         try:
-            path = inclusion_proof(self._row.seq, mark.size, Tiles(self._session, self._row.log).subtree)
+            path = inclusion_proof(self._row.seq, mark.size, Tiles(self._session, self._row.log, mark.size).subtree)
             values["path"] = " ".join(one.hex() for one in path)
             verify_inclusion(self._row.seq, mark.size, leaf_hash(self._raw), path, mark.root)
         except (BadInput, SealBroken, ValueError):
@@ -191,6 +199,11 @@ class _Proof:
         mark, box = members["payload"], self._session.get(TrailPayload, (row.log, row.seq))
         if mark is None:
             return Step(Check.PAYLOAD, Found.NONE if box is None else Found.BAD)
+        gone = erased_in(self._session, row.log, row.seq)
+        if gone is not None:
+            self._erased = box is not None and not box.wrapped and not box.sealed and self._says_so(gone)
+            found = Found.ERASED if self._erased else Found.BAD
+            return Step(Check.PAYLOAD, found, {"sha256": mark["sha256"], "log": gone.by_log, "seq": str(gone.by_seq)})
         if box is None or sha256(box.sealed).hexdigest() != mark["sha256"]:
             return Step(Check.PAYLOAD, Found.BAD, {"sha256": mark["sha256"]})
         try:
@@ -210,6 +223,9 @@ class _Proof:
 
     def _touches(self) -> Step:
         members, row = self._members, self._row
+        if self._erased:
+            # Whom the entry named went with its payload; a token left over is found by the whole log's verification.
+            return Step(Check.TOUCHES, Found.ERASED)
         if members is None or (members["payload"] is not None and self._subjects is None):
             return Step(Check.TOUCHES, Found.UNKNOWN)
         here = (TouchIndex.log == row.log, TouchIndex.seq == row.seq)
@@ -220,6 +236,15 @@ class _Proof:
         if not wanted:
             return Step(Check.TOUCHES, Found.NONE, values)
         return Step(Check.TOUCHES, Found.GOOD if known == wanted else Found.BAD, values)
+
+    def _says_so(self, gone: Erased) -> bool:
+        by = self._session.get(TrailEntry, (gone.by_log, gone.by_seq))
+        return by is not None and (by.action, by.outcome) == (Action.PAYLOAD_ERASE, Outcome.DONE)
+
+    def _pruned_link(self) -> bytes:
+        """Return the link to the entry before the first one that is left of a pruned log; of any other nothing."""
+        begin = minimum_in(self._session, self._row.log)
+        return begin.last if begin is not None and begin.minimum == self._row.seq else b""
 
     def _body(self, seq: int) -> bytes | None:
         return _bytes_or_none(self._session.scalar(select(TrailEntry.body).where(TrailEntry.log == self._row.log, TrailEntry.seq == seq)))

@@ -26,9 +26,9 @@ def tile(store: Store, log: str, level: str, path: str) -> bytes:
     """
     if level not in {str(one) for one in range(LEVELS)}:
         raise NotThere("no tile level of this name")
-    number, width = _address(store, log, int(level), path)
+    size, number, width = _address(store, log, int(level), path)
     with store.reading() as session:
-        return b"".join(Tiles(session, log).hashes(int(level), number * WIDTH, number * WIDTH + width))
+        return b"".join(Tiles(session, log, size).hashes(int(level), number * WIDTH, number * WIDTH + width))
 
 
 def bundle(store: Store, log: str, path: str) -> bytes:
@@ -36,12 +36,12 @@ def bundle(store: Store, log: str, path: str) -> bytes:
 
     Raises NotThere as ``tile``, and for entries that were pruned; SealBroken, StoreDown.
     """
-    number, width = _address(store, log, 0, path)
+    _, number, width = _address(store, log, 0, path)
     with store.reading() as session:
         return _bundle(session, log, number * WIDTH, width)
 
 
-def _address(store: Store, log: str, level: int, path: str) -> tuple[int, int]:
+def _address(store: Store, log: str, level: int, path: str) -> tuple[int, int, int]:
     try:
         number, width = parse_path(path)
     except BadInput as wrong:
@@ -49,7 +49,7 @@ def _address(store: Store, log: str, level: int, path: str) -> tuple[int, int]:
     newest = published.newest(store, log)
     if newest is None or width > width_at(newest.size, level, number):
         raise NotThere("beyond the published checkpoint")
-    return number, width
+    return newest.size, number, width
 
 
 def _bundle(session: Session, log: str, start: int, width: int) -> bytes:
@@ -79,7 +79,7 @@ def export_tiles(store: Store, log: str, folder: Path, progress: Progress) -> Pu
     for done, (level, number, width) in enumerate(files):
         partial = "" if width == WIDTH else f".p/{width}"
         with store.reading() as session:
-            hashes = Tiles(session, log).hashes(level, number * WIDTH, number * WIDTH + width)
+            hashes = Tiles(session, log, size).hashes(level, number * WIDTH, number * WIDTH + width)
             _put(folder / "tile" / str(level) / f"{path_of(number)}{partial}", b"".join(hashes))
             if level == 0:
                 _put(folder / "tile" / "entries" / f"{path_of(number)}{partial}", _bundle(session, log, number * WIDTH, width))

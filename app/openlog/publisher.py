@@ -62,7 +62,7 @@ def _prepare(room: OpenLog, end: LogHead, now: datetime) -> Published:
         raise SealBroken(f"trail_head of {room.log}: its checkpoint names another log or size; run gardu audit verify")
     store_tiles(room.guard.store, room.log, end.size)
     with room.guard.store.reading() as session:
-        root = Tiles(session, room.log).subtree(0, end.size)
+        root = Tiles(session, room.log, end.size).subtree(0, end.size)
     if root != mark.root:
         raise SealBroken(f"log {room.log}: the tiles of {end.size} entries do not lead to the signed root; run gardu audit verify")
     second = room.second.sign(mark.text(), int(now.timestamp())) if room.second is not None else ""

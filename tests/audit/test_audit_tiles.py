@@ -80,7 +80,7 @@ def test_proofs_over_tiles_are_proofs_over_leaves(store: Store) -> None:
 
 def _proofs(store: Store) -> tuple[list[tuple[int, list[bytes]]], list[tuple[int, list[bytes]]]]:
     with store.reading() as session:
-        tree = Tiles(session, ORIGIN)
+        tree = Tiles(session, ORIGIN, 66_000)
         inside = [(seq, inclusion_proof(seq, 66_000, tree.subtree)) for seq in (0, 1, 255, 256, 40_000, 65_535, 65_536, 65_999)]
         return inside, [(old, consistency_proof(old, 66_000, tree.subtree)) for old in (1, 255, 256, 257, 65_536, 65_537, 65_999)]
 
@@ -106,12 +106,12 @@ def test_a_tile_that_somebody_changed_proves_nothing(owner: Store) -> None:
     run(owner, "UPDATE trail_tile SET hashes = :x WHERE number = 1", x=b"\x00" * 256 * 32)
 
     with owner.reading() as session:
-        path = inclusion_proof(300, 600, Tiles(session, ORIGIN).subtree)
+        path = inclusion_proof(300, 600, Tiles(session, ORIGIN, 600).subtree)
         with pytest.raises(BadInput, match="does not lead to the root"):
             verify_inclusion(300, 600, LEAVES[300], path, root_of(LEAVES[:600]))
     run(owner, "UPDATE trail_tile SET hashes = :x WHERE number = 1", x=b"short")
     with owner.reading() as session, pytest.raises(SealBroken, match="256 hashes"):
-        inclusion_proof(300, 600, Tiles(session, ORIGIN).subtree)
+        inclusion_proof(300, 600, Tiles(session, ORIGIN, 600).subtree)
 
 
 def test_missing_leaves_are_said(store: Store) -> None:
@@ -119,4 +119,4 @@ def test_missing_leaves_are_said(store: Store) -> None:
     plant(store, 100)
 
     with store.reading() as session, pytest.raises(SealBroken, match="not all there"):
-        Tiles(session, ORIGIN).leaves(0, 101)
+        Tiles(session, ORIGIN, 101).subtree(0, 101)
