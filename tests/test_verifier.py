@@ -154,7 +154,7 @@ def test_without_a_key_it_says_what_it_did_not_check(run: Check, folder: Path) -
         assert code == 0
         assert "? Tanda tangan TIDAK diperiksa" in out and out.splitlines()[-1] != "BAIK"
     found = json.loads(run("receipt", folder / "receipt", "--json")[1])
-    assert (found["result"], found["signed"]) == ("good", False)
+    assert (found["result"], found["signed"]) == ("coherent", False)
 
 
 def test_json_is_one_object(run: Check, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pyotp
 
-from app.cli import audit, demo, doctor, install, people, policy, roll, serve, worker
+from app.cli import audit, demo, doctor, install, people, policy, roll, serve, witness, worker
 from app.cli.shell import Shell, command
 from app.kernel.clock import SystemClock
 
@@ -25,7 +25,7 @@ def main() -> None:
     os.umask(0o077)
 
 
-for room in (demo, install, serve, worker, people, roll, audit, policy, doctor):
+for room in (demo, install, serve, worker, people, roll, audit, policy, doctor, witness):
     room.register(main)
 
 

@@ -57,8 +57,8 @@ def _of_keeper(room: OpenLog, actor: Actor, now: datetime) -> list[Card]:
         made.append(Card("/log#stempel", _("Stempel waktu tidak datang"), text, _("Lihat jamnya"), waits=True))
     if not stand.configured:
         text = _("Tanpa saksi di luar KPU, jejak yang ditulis ulang seluruhnya tidak akan ketahuan dari luar.")
-        made.append(Card("/witnesses", _("Tetapkan saksi"), text, first_step=True))
-    return made
+        return [*made, Card("/witnesses", _("Tetapkan saksi"), text)]
+    return [*made, Card("/witnesses", _("Saksi"), _("Daftar saksi, keadaannya, dan siapa yang mengubahnya."))]
 
 
 def _proposals(room: OpenLog, actor: Actor) -> Sequence[Card]:

@@ -43,7 +43,7 @@ _NOTICES: Mapping[str, str] = {
 
 def nav(actor: Actor) -> Sequence[tuple[str, str]]:
     """Return what the navigation offers this role: (label, address)."""
-    return [(_("Saksi"), "/witnesses")] if actor.role in _KEEPERS else ()
+    return [(_("Saksi"), "/witnesses")] if actor.role in _MIRRORS else ()
 
 
 def cards(actor: Actor) -> Sequence[Card]:

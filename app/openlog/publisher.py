@@ -101,7 +101,7 @@ def _ask(room: OpenLog, current: Published, key: CosignVerifier, url: str, old: 
         if answer.size is None or answer.size > current.size or answer.size == old:
             break
         old = answer.size
-    _refused(room, current, key, answer, now)
+    _refused(room, current, key, answer, old, now)
     raise Unavailable(f"witness {key.name} answered {answer.status}")
 
 
@@ -122,7 +122,7 @@ def _signature(current: Published, key: CosignVerifier, answer: Answer, now: dat
     raise SealBroken(f"witness {key.name}: there is no valid signature of its key in the answer")
 
 
-def _refused(room: OpenLog, current: Published, key: CosignVerifier, answer: Answer, now: datetime) -> None:
+def _refused(room: OpenLog, current: Published, key: CosignVerifier, answer: Answer, old: int, now: datetime) -> None:
     """Stop the log when the refusal says that the witness has seen more of it, or another history."""
     claimed = answer.size or 0
     if answer.status == 409 and claimed > current.size:
@@ -130,7 +130,8 @@ def _refused(room: OpenLog, current: Published, key: CosignVerifier, answer: Ans
         if claimed <= head(room.guard.store, room.log).size:
             return
         reason = f"witness {key.name} has signed {claimed} entries, this database has {current.size}: an older state was put back"
-    elif answer.status == 409 and claimed == current.size:
+    elif answer.status == 409 and (claimed == current.size or (answer.size is None and old == current.size)):
+        # C2SP tlog-witness: 409 as well when the size is the recorded one and the root is not; that answer need not name a size.
         reason = f"witness {key.name} has signed another tree of {current.size} entries: this history is not the one it saw"
     elif answer.status == 422:
         reason = f"witness {key.name} says that the {current.size} entries here do not continue what it has signed"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
+from sqlalchemy import func, select
+
 from app.audit import headguard, published, stamp
+from app.audit.tables import TrailEntry
 from app.jobs.desk import Jobs
 from app.kernel.errors import NotThere, SealBroken, UnsafeStart
 from app.openlog import publisher
@@ -14,6 +18,8 @@ from app.openlog.witnesses import missing_rows
 
 # Stamps are due hourly; looking more often costs one query, and an authority that was away is asked again soon.
 STAMP_SECONDS = 300.0
+# audit.md, "Faults": a clock that is further behind what it said before has stepped back.
+STEP = timedelta(seconds=2)
 
 
 def register(room: OpenLog, jobs: Jobs) -> None:
@@ -24,7 +30,20 @@ def register(room: OpenLog, jobs: Jobs) -> None:
 
 
 def _publish(room: OpenLog) -> None:
-    publish(room, room.now())
+    now = room.now()
+    if (behind := clock_behind(room, now)) is not None:
+        structlog.get_logger().error("the clock stepped back", seconds=round(behind.total_seconds()))
+    publish(room, now)
+
+
+def clock_behind(room: OpenLog, now: datetime) -> timedelta | None:
+    """Return how far *now* is before the latest moment that any entry names, if it is more than a clock's error; else None.
+
+    Entries keep their order all the same; what they say of the time is then not to be trusted, and somebody must look. Raises StoreDown.
+    """
+    with room.guard.store.reading() as session:
+        latest = session.scalar(select(func.max(TrailEntry.at)).where(TrailEntry.log == room.log))
+    return latest - now if latest is not None and latest - now > STEP else None
 
 
 def _stamp(room: OpenLog) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.audit.entry import moment
 from app.audit.quorum import NONE, Policy
 from app.identity.labels import ACTIONS, OUTCOMES, PURPOSES
 from app.kernel.errors import N_
@@ -20,6 +21,7 @@ from app.verifier import Report, plain
 from app.web.i18n import gettext as _
 from app.web.i18n import ngettext
 from app.web.pages import ROLE_LABELS, VIEW_LABELS, office_words
+from app.web.times import local
 
 FRESH, STALE, NEVER = "fresh", "stale", "never"
 # Shape and word; the colour says nothing.
@@ -37,7 +39,7 @@ _HELD: Mapping[bool | None, tuple[str, str, str]] = {
 }
 # What the verifier's verdict is called here, and what it means for whoever brought the file.
 _VERDICTS: Mapping[str, tuple[str, str, str]] = {
-    "good": ("ok", N_("Baik"), N_("Tanda tangannya sah, dan isinya ada di jejak audit persis seperti saat ditulis.")),
+    "good": ("ok", N_("Baik"), N_("Tanda tangannya sah, dan tidak satu huruf pun berubah sejak ditulis.")),
     "tampered": ("stop", N_("Diubah atau rusak"), N_("Isinya tidak cocok dengan bukti atau tanda tangannya. Bila hanya sebagian yang tersalin, kirim seluruh berkasnya. Bila sudah utuh, simpan berkas ini dan laporkan.")),
     "unchecked": ("warn", N_("Tidak dapat diperiksa"), N_("Belum dapat dikatakan baik atau diubah. Langkah yang bertanda di bawah menyebut apa yang kurang.")),
     "coherent": ("warn", N_("Utuh, tetapi belum terbukti"), N_("Isinya saling cocok, tetapi tidak ada tanda tangan yang diperiksa: siapa pun dapat membuat berkas seperti ini.")),
@@ -190,7 +192,7 @@ def entry_facts(members: Mapping[str, object], places: Places) -> list[tuple[str
     facts = [
         (_("Nomor urut"), _said(members.get("seq"))),
         (_("Jejak"), _said(members.get("log"))),
-        (_("Waktu"), _said(members.get("at"))),
+        (_("Waktu"), _when(members.get("at"))),
         (_("Pelaku"), _said(members.get("actor"))),
         (_("Kantor"), office_words(office, places.name) if isinstance(office, str) else _said(office)),
         (_("Peran"), _word(ROLE_LABELS, members.get("role"))),
@@ -216,6 +218,13 @@ def plain_lines(text: str) -> str:
 
 def _said(value: object) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _when(value: object) -> str:
+    try:
+        return f"{local(moment(value))} ({value})" if isinstance(value, str) else _said(value)
+    except (ValueError, OverflowError):
+        return _said(value)
 
 
 def _word(words: Mapping[str, str], value: object) -> str:

@@ -137,6 +137,12 @@ def test_a_signature_of_another_key_or_from_tomorrow_does_not_count(house: House
     [
         (lambda _text, _old: (409, "text/x.tlog.size", "100000\n"), "has signed 100000 entries"),
         (lambda text_, _old: (409, "text/x.tlog.size", text_.split("\n")[1] + "\n"), "another tree"),
+        (
+            lambda text_, old: (
+                (409, "text/plain", "no") if str(old) in text_.split("\n") else (409, "text/x.tlog.size", text_.split("\n")[1] + "\n")
+            ),
+            "another tree",
+        ),
         (lambda _text, _old: (422, "text/plain", "bad proof"), "do not continue"),
     ],
 )
