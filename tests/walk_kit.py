@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -371,6 +373,25 @@ def reveal_until_full(data: str, uid: str, room: str) -> None:
             receipts.append(actions.read_voter(house.guard, operator(house), task(), uid, house.clock.now())[0].receipt.seq)
     except GarduError as error:
         print(json.dumps([receipts, error.code, error.detail]))
+
+
+def reveal_and_tell(data: str, uid: str, threads: str, count: str) -> None:
+    """Read a voter *count* times from several threads; print begin, end, number and leaf of the entry of every value that came out."""
+    house = reopened(Path(data))
+
+    def read(_number: int) -> None:
+        begin = time.monotonic()
+        try:
+            shown = actions.read_voter(house.guard, operator(house), task(), uid, house.clock.now())[0]
+        except GarduError:
+            return
+        assert shown.values
+        told = f"{begin:.9f} {time.monotonic():.9f} {shown.receipt.seq} {shown.receipt.leaf.hex()}\n"
+        os.write(1, told.encode())
+
+    with ThreadPoolExecutor(int(threads)) as pool:
+        list(pool.map(read, range(int(count))))
+    house.close()
 
 
 def load_and_weigh(data: str, *files: str) -> None:

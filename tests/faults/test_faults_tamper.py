@@ -18,7 +18,7 @@ from app.audit.note import Checkpoint, Signer
 from app.audit.proof import tlog_proof
 from app.audit.tree import Frontier, leaf_hash
 from app.store.engine import Store
-from tests.trail_kit import NOON, ORIGIN, SIGNER, TABLES, check, dice, draft, fill, mixed, owner, run, scalar, touch, trail_on
+from tests.trail_kit import NOON, ORIGIN, SIGNER, check, dice, draft, fill, mixed, owner, run, scalar, touch, trail_on
 
 __all__ = ["owner"]
 
@@ -218,7 +218,7 @@ def test_rows_that_no_entry_asks_for_are_found(log: Store, owner: Store, seq: in
     assert check(log).ok
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", COLUMNS)
 def test_rows_of_another_log_are_found(log: Store, owner: Store, table: str) -> None:
     """Nothing can be hidden in a log of another name."""
     columns = ", ".join(one for one in COLUMNS[table] if one != "log")
@@ -311,8 +311,8 @@ def test_a_head_removed_is_found(log: Store, owner: Store) -> None:
 
 def test_an_emptied_trail_is_not_called_good(log: Store, owner: Store) -> None:
     """When everything but the head, or everything but one side table, is gone, verify finds it."""
-    for kept in TABLES:
-        for table in TABLES:
+    for kept in COLUMNS:
+        for table in COLUMNS:
             if table != kept:
                 run(owner, f"DELETE FROM {table}")
         report = check(log)
