@@ -25,16 +25,20 @@ from app.settings import Settings
 from app.vault.keys.provider import KeyProvider
 
 
-class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
+    """gunicorn with settings of ours, building the application in each worker."""
+
     def __init__(self, build: Callable[[], object], options: dict[str, Any]) -> None:
         self._build, self._options = build, options
         super().__init__()
 
     def load_config(self) -> None:
+        """Take our settings."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> object:
+        """Build the application."""
         return self._build()
 
 
@@ -77,7 +81,7 @@ def start(settings: Settings, provider: KeyProvider, host: str, port: int) -> No
     )  # fmt: skip
     house.close()
     log_to_stdout()
-    _Server(
+    Server(
         lambda: create_app(settings, provider=provider),
         {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from app.cli.serve import _Server, log_to_stdout, port_is_free
+from app.cli.serve import Server, log_to_stdout, port_is_free
 from app.cli.shell import FOUND, Shell, command
 from app.kernel.clock import SystemClock, rfc3339
 from app.kernel.errors import GarduError, SealBroken
@@ -53,7 +53,7 @@ def serve(home: Home, secret: str, host: str, port: int) -> None:
     port_is_free(host, port)
     app = WitnessApp(Witness(home, home.unlock(secret), SystemClock()))
     log_to_stdout()
-    _Server(
+    Server(
         lambda: app,
         {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",

@@ -32,9 +32,10 @@ from app.openlog.witnesses import standing
 EVERY_SECONDS = 3.0
 
 
-def publish(room: OpenLog, now: datetime) -> Published | None:
+def publish(room: OpenLog, now: datetime, *, ask_again: bool = False) -> Published | None:
     """Do one turn and return the newest published checkpoint, or None while the log is empty.
 
+    ask_again: ask every witness, also those that have just signed this size: an old backup believes that nothing has happened since.
     A witness that cannot be reached is logged and asked again next time. Raises SealBroken when what is stored does not bear out the
     signed head, StoreDown, KeysDown.
     """
@@ -46,7 +47,7 @@ def publish(room: OpenLog, now: datetime) -> Published | None:
     # (1)
     current = last if last is not None and last.size >= end.size else _prepare(room, end, now)
     # (2)
-    signed = _ask_all(room, current, now)
+    signed = _ask_all(room, current, now, ask_again=ask_again)
     # (3)
     if current is not last or signed:
         published.put_published(room.guard.store, room.log, current, signed)
@@ -69,12 +70,13 @@ def _prepare(room: OpenLog, end: LogHead, now: datetime) -> Published:
     return Published(end.size, end.checkpoint + second, now)
 
 
-def _ask_all(room: OpenLog, current: Published, now: datetime) -> list[Cosignature]:
+def _ask_all(room: OpenLog, current: Published, now: datetime, *, ask_again: bool) -> list[Cosignature]:
     stand = standing(room.books, now)
     due = []
     for key, url in stand.policy.witnesses.values():
         last = stand.signed.get(key.vkey)
-        if url is not None and not (last is not None and last.size >= current.size and now - last.at < rules.RENEW):
+        signed = last is not None and last.size >= current.size and now - last.at < rules.RENEW
+        if url is not None and (ask_again or not signed):
             due.append((key, url, last.size if last else 0))
     if not due:
         return []

@@ -64,7 +64,7 @@ def demand_safe_start(room: OpenLog, now: datetime) -> None:
             raise UnsafeStart(
                 f"{gone} approved lists of witnesses are gone from the database though the log tells of them; run gardu audit verify"
             )
-        publish(room, now)
+        publish(room, now, ask_again=True)
     except SealBroken as broken:
         raise UnsafeStart(broken.detail) from None
     except OSError as error:

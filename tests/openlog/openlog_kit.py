@@ -43,8 +43,8 @@ def signing(cosigner: Cosigner, clock: Callable[[], datetime]) -> Script:
 
 
 @contextmanager
-def answering(script: Script) -> Iterator[str]:
-    """Run a witness that answers as *script* says; yields its address."""
+def answering(script: Script, port: int = 0) -> Iterator[str]:
+    """Run a witness that answers as *script* says, on *port* or a free one; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -60,7 +60,7 @@ def answering(script: Script) -> Iterator[str]:
         def log_message(self, *_words: object) -> None:
             """Keep quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

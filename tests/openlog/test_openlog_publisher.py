@@ -163,6 +163,20 @@ def test_a_witness_that_has_seen_another_history_stops_the_log(house: House, scr
     append(house)
 
 
+def test_an_old_backup_is_noticed_at_the_start_though_it_believes_that_all_is_signed(house: House) -> None:
+    """Its newest signature is seconds old; the witness has signed more since, and is asked before the first page."""
+    with answering(signing(BAWASLU, house.clock.now)) as url:
+        install_list(house, one_witness(url))
+        publish(house.openlog, house.clock.now())
+        rounds.demand_safe_start(house.openlog, house.clock.now())
+        port = int(url.rsplit(":", 1)[1])
+    with (
+        answering(lambda _text, _old: (409, "text/x.tlog.size", "77\n"), port),
+        pytest.raises(UnsafeStart, match="an older state was put back"),
+    ):
+        rounds.demand_safe_start(house.openlog, house.clock.now())
+
+
 def test_tampered_tiles_or_leaves_are_not_published(house: House) -> None:
     """What the tiles add up to must be what the log signed."""
     append(house, 5)

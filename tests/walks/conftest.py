@@ -33,7 +33,7 @@ def gardu(*arguments: str, check: bool = True, **more: Any) -> subprocess.Comple
     """Run the command as a person would."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     call = [sys.executable, "-c", "from app.cli.main import main; main(prog_name='gardu')", *arguments]
-    return subprocess.run(call, check=check, capture_output=True, text=True, env=environ, cwd=ROOT, **more)
+    return subprocess.run(call, check=check, capture_output=True, text=True, cwd=ROOT, **{"env": environ, **more})
 
 
 @dataclass
