@@ -30,6 +30,7 @@ from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
 from app.kernel.fields import Stage
 from app.mandates import routes as mandates_routes
 from app.mandates.room import Mandates
+from app.openlog import page_routes as openlog_pages
 from app.openlog import rounds
 from app.openlog import routes as openlog_routes
 from app.openlog.room import EXTENSION as OPENLOG
@@ -62,8 +63,10 @@ from app.web import pages
 CREDENTIAL = "gardu-passphrase"
 # huey's queue, in the data directory: uids of jobs, nothing else.
 QUEUE = "jobs.db"
+# Files that officers asked for and have not fetched yet, in the data directory.
+EXPORTS = "exports"
 # In the order of the navigation and of the home page.
-_ROOMS = (voters_routes, mandates_routes, intake_routes, oversight_routes, subjects_routes, admin_routes, guide_routes)
+_ROOMS = (voters_routes, mandates_routes, intake_routes, oversight_routes, openlog_pages, subjects_routes, admin_routes, guide_routes)
 DEMO_PASSPHRASE = "demo-passphrase"  # noqa: S105  a file name
 
 
@@ -201,12 +204,13 @@ def web_app(house: House) -> Flask:
         app.register_blueprint(blueprint)
     intake_routes.install(app, house.roll)
     mandates_routes.install(app, house.mandates)
-    oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates))
+    oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates, settings.data / EXPORTS))
     subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
     admin_routes.install(app, Admin(house.guard, house.identity, settings, house.jobs))
     guide_routes.install(app)
     app.extensions[OPENLOG] = house.openlog
     app.register_blueprint(openlog_routes.blueprint)
+    app.register_blueprint(openlog_pages.blueprint)
     rounds.register(house.openlog, house.jobs)
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app

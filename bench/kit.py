@@ -77,31 +77,39 @@ def line(id: str, work: str, size: int, value: float, unit: str, *, floor: float
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much to do. rows: the largest intake. repeats: of what is cheap. seconds: how long one rate is watched."""
+    """How much to do. rows: the largest intake. repeats: of what is cheap. seconds: how long one rate is watched. entries: the longest log."""
 
     rows: int = 50_000
     repeats: int = 3
     seconds: float = 1.0
+    entries: int = 300_000
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Three sizes, for a slope."""
         return (max(self.rows // 5, 1), max(self.rows // 2, 1), self.rows)
 
+    def lengths(self, first: int) -> list[int]:
+        """Return ten times *first* and so on up to the longest log: sizes of a log, or of what it touches."""
+        shorter = [first * 10**power for power in range(8) if first * 10**power < self.entries]
+        return [*shorter, self.entries]
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One run. folder: for databases and files, removed at the end. postgres: URL of its owner, or None. say: prints a note."""
+    """One run. folder: for databases and files, removed at the end. postgres: URL of its owner, or None. say: prints a note. only: one engine."""
 
     scale: Scale
     folder: Path
     postgres: str | None
     say: Callable[[str], None]
+    only: str | None = None
 
     @property
     def engines(self) -> tuple[str, ...]:
         """The engines at hand."""
-        return ("sqlite", "postgresql") if self.postgres else ("sqlite",)
+        at_hand = ("sqlite", "postgresql") if self.postgres else ("sqlite",)
+        return tuple(engine for engine in at_hand if self.only in (None, engine))
 
     def new_folder(self) -> Path:
         """Return a new empty folder."""
@@ -181,6 +189,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def p95(values: Sequence[float]) -> float:
+    """Return the 95th percentile: no more than one in twenty is larger."""
+    return sorted(values)[max(math.ceil(len(values) * 0.95) - 1, 0)]
+
+
 def p99(values: Sequence[float]) -> float:
     """Return the 99th percentile: no more than one in a hundred is larger."""
     return sorted(values)[max(math.ceil(len(values) * 0.99) - 1, 0)]
@@ -222,6 +235,7 @@ def machine(scale: Scale, postgres: str | None, lines: Sequence[str]) -> dict[st
         "packages": {name: version(name) for name in _SHOWN if installed(name)},
         "seed": SEED,
         "rows": scale.rows,
+        "entries": scale.entries,
         "repeats": scale.repeats,
         "seconds": scale.seconds,
         "ran": list(lines),

@@ -22,13 +22,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.admin import rules
-from app.admin.invitations import inviters
 from app.admin.room import Admin
 from app.admin.rules import Decision
 from app.admin.tables import FactorReset
 from app.audit.canonical import Json
 from app.identity import accounts
 from app.identity import rules as identity_rules
+from app.identity.invitations import inviters
 from app.identity.room import Entry, entry, write, write_within
 from app.identity.tables import Account
 from app.kernel.actor import Actor
@@ -172,7 +172,7 @@ def _requests(room: Admin, actor: Actor, query: Select[FactorReset], now: dateti
         uids = {uid for row in rows for uid in (row.account, row.asked_by, row.decided_by) if uid}
         people = {one.uid: one for one in session.scalars(select(Account).where(Account.uid.in_(uids)))}
         session.expunge_all()
-    askers = inviters(room, actor.uid, {row.asked_by for row in rows if row.state == WAITING}, now - rules.RIPE)
+    askers = inviters(room.identity, actor.uid, {row.asked_by for row in rows if row.state == WAITING}, now - rules.RIPE)
     return [_request(room, actor, row, people, now, young=row.asked_by in askers) for row in rows]
 
 
@@ -221,7 +221,7 @@ def _may_decide(room: Admin, actor: Actor, row: FactorReset, decision: Decision,
         raise NotAllowed("not the asker", public=_NOT_YOURS)
     if decision is not Decision.WITHDRAW and actor.uid in (row.asked_by, row.account):
         raise NotAllowed("the same person", public=_SAME_PERSON)
-    if decision is Decision.CONFIRM and inviters(room, actor.uid, {row.asked_by}, now - rules.RIPE):
+    if decision is Decision.CONFIRM and inviters(room.identity, actor.uid, {row.asked_by}, now - rules.RIPE):
         raise NotAllowed("invited by the asker just now", public=_TOO_YOUNG)
 
 

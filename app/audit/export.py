@@ -13,9 +13,10 @@ from typing import BinaryIO
 from sqlalchemy import select
 
 from app.audit.canonical import canonical
+from app.audit.pruning import minimum_of
 from app.audit.query import LogHead, head
 from app.audit.tables import TrailEntry
-from app.kernel.errors import SealBroken
+from app.kernel.errors import Conflict, SealBroken
 from app.kernel.ids import new_uid
 from app.store.engine import Store
 
@@ -27,10 +28,12 @@ _CHUNK = 1_000
 def export(store: Store, log: str, out: Path | BinaryIO) -> LogHead:
     """Write *log* up to its present end to *out* and return that end; memory stays flat.
 
-    A path appears only once the file is whole (written beside it, synced, renamed). Raises NotThere while the log is empty, SealBroken
-    when an entry's row holds no bytes, OSError when *out* cannot be written.
+    A path appears only once the file is whole (written beside it, synced, renamed). Raises NotThere while the log is empty, Conflict for a
+    pruned log (the format begins with entry 0), SealBroken when an entry's row holds no bytes, OSError when *out* cannot be written.
     """
     end = head(store, log)
+    if first := minimum_of(store, log):
+        raise Conflict(f"log {log} was pruned and begins with entry {first}: a full export would not be whole. Use the export made before")
     if not isinstance(out, Path):
         _write(store, end, out)
         return end

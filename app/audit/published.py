@@ -120,5 +120,8 @@ def lift(store: Store, log: str, found: Halt) -> None:
 
 
 def _row(store: Store, log: str, kind: str, found: Halt) -> None:
+    dialect = postgresql if store.dialect == "postgresql" else sqlite
+    row = {"log": log, "at": found.at, "kind": kind, "size": found.size, "reason": found.reason, "note": found.note}
     with store.writing() as session:
-        session.add(TrailHalt(log=log, at=found.at, kind=kind, size=found.size, reason=found.reason, note=found.note))
+        # Two witnesses may say so in the same moment: one row stops the log as well as two.
+        session.execute(dialect.insert(cast(Table, TrailHalt.__table__)).values(row).on_conflict_do_nothing())

@@ -21,10 +21,11 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What one walk over the log found. size: entries walked. checkpoint: the head's signed checkpoint as stored."""
+    """What one walk over the log found. size: where it ended. minimum: where it began. checkpoint: the head's signed one as stored."""
 
     log: str
     size: int = 0
+    minimum: int = 0
     checkpoint: str = ""
     findings: list[Finding] = field(default_factory=list)
 

@@ -6,11 +6,15 @@ somebody edited in the database.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, UnaryExpression, select
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
 from app.audit.entry import leaf_hash, parse
-from app.audit.query import MAX_PAGE, StoredEntry
-from app.audit.tables import TouchIndex, TrailEntry
+from app.audit.query import StoredEntry
+from app.audit.tables import RARE_ACTIONS, TouchIndex, TrailEntry, TrailHead
+from app.audit.ways import Ordered, Window, look
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome, Purpose
 from app.store.engine import Store
@@ -20,12 +24,18 @@ from app.store.engine import Store
 MOST = 2_000
 
 
+# Entries fetched in one statement.
+_CHUNK = 500
+
+
 def touching(store: Store, log: str, token: bytes, *, below: int, limit: int = MOST) -> list[StoredEntry]:
     """Return up to *limit* entries that name the subject of touch token *token*, newest first, with a number below *below*.
 
-    One statement, whatever the number. Raises SealBroken when an entry is not as the log wrote it, StoreDown.
+    Costs as much as is found, however long the log. Raises SealBroken when an entry is not as the log wrote it, StoreDown.
     """
-    return _read(store, log, (_names(log, token), TrailEntry.seq < below), TrailEntry.seq.desc(), limit)
+    touches = Ordered("subject", (TouchIndex.log, TouchIndex.token), (log, token), TouchIndex.seq)
+    with store.reading() as session:
+        return _read(session, log, touches.newest(session, Window(-1, below), limit))
 
 
 def was_loaded(store: Store, log: str, token: bytes, kab: str) -> bool:
@@ -34,25 +44,47 @@ def was_loaded(store: Store, log: str, token: bytes, kab: str) -> bool:
     A touch alone proves nothing: whoever asks for a voter that never was leaves one too. Raises SealBroken, StoreDown.
     """
     loaded = (TrailEntry.action == Action.VOTER_IMPORT.value, TrailEntry.outcome == Outcome.DONE.value)
-    found = _read(store, log, (_names(log, token), *loaded), TrailEntry.seq.asc(), MAX_PAGE)
-    return any(one.members["scope"] == kab for one in found)
+    mine, last = (TouchIndex.log == log, TouchIndex.token == token), -1
+    with store.reading() as session:
+        # The oldest first: that is how voters come into the roll.
+        while numbers := session.scalars(
+            select(TouchIndex.seq).where(*mine, TouchIndex.seq > last).order_by(TouchIndex.seq).limit(_CHUNK)
+        ).all():
+            if any(one.members["scope"] == kab for one in _read(session, log, numbers, *loaded)):
+                return True
+            last = numbers[-1]
+    return False
 
 
 def reports(store: Store, log: str, actor: str, *, limit: int = 10) -> list[StoredEntry]:
     """Return up to *limit* entries of the reports that *actor* (account uid) made for voters, newest first. Raises SealBroken, StoreDown."""
-    made = (TrailEntry.action == Action.TRAIL_EXPORT.value, TrailEntry.purpose == Purpose.PERMINTAAN_SUBJEK.value)
-    return _read(store, log, (TrailEntry.actor == actor, *made), TrailEntry.seq.desc(), limit)
-
-
-def _names(log: str, token: bytes) -> ColumnElement[bool]:
-    return TrailEntry.seq.in_(select(TouchIndex.seq).where(TouchIndex.log == log, TouchIndex.token == token))
-
-
-def _read(store: Store, log: str, where: tuple[ColumnElement[bool], ...], order: UnaryExpression[int], limit: int) -> list[StoredEntry]:
-    query = select(TrailEntry.seq, TrailEntry.leaf, TrailEntry.body).where(TrailEntry.log == log, *where).order_by(order).limit(limit)
+    ways = (
+        Ordered("actor", (TrailEntry.log, TrailEntry.actor), (log, actor)),
+        Ordered("action", (TrailEntry.log, TrailEntry.action), (log, Action.TRAIL_EXPORT.value), only=RARE_ACTIONS),
+    )
+    asked = {
+        "actor": TrailEntry.actor == actor,
+        "action": TrailEntry.action == Action.TRAIL_EXPORT.value,
+        "purpose": TrailEntry.purpose == Purpose.PERMINTAAN_SUBJEK.value,
+    }
+    found: list[int] = []
     with store.reading() as session:
-        rows = session.execute(query).all()
-    return [_checked(log, row.seq, row.leaf, row.body) for row in rows]
+        below: int | None = session.scalar(select(TrailHead.size).where(TrailHead.log == log)) or 0
+        while below is not None and len(found) < limit:
+            looked = look(session, log, ways, asked, Window(-1, below), limit - len(found))
+            found, below = [*found, *looked.numbers], looked.reached
+        return _read(session, log, found)
+
+
+def _read(session: Session, log: str, numbers: Sequence[int], *where: ColumnElement[bool]) -> list[StoredEntry]:
+    """Return the entries *numbers* (newest or oldest first) that are as *where* says, in their order."""
+    found: dict[int, StoredEntry] = {}
+    for start in range(0, len(numbers), _CHUNK):
+        query = select(TrailEntry.seq, TrailEntry.leaf, TrailEntry.body).where(
+            TrailEntry.log == log, TrailEntry.seq.in_(numbers[start : start + _CHUNK]), *where
+        )
+        found |= {row.seq: _checked(log, row.seq, row.leaf, row.body) for row in session.execute(query)}
+    return [found[seq] for seq in numbers if seq in found]
 
 
 def _checked(log: str, seq: int, leaf: bytes, body: bytes) -> StoredEntry:

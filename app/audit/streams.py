@@ -6,14 +6,28 @@ every value is an ``object`` until looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, cast
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, Text, func, or_, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.types import NullType
 
-from app.audit.tables import TouchIndex, TrailCheckpoint, TrailEntry, TrailHead, TrailPayload
+from app.audit.family import are_kin
+from app.audit.tables import (
+    PayloadErasure,
+    TouchIndex,
+    TrailCheckpoint,
+    TrailCosignature,
+    TrailEntry,
+    TrailHalt,
+    TrailHead,
+    TrailMinimum,
+    TrailPayload,
+    TrailPublished,
+    TrailStamp,
+    TrailTile,
+)
 from app.store.base import UtcDateTime
 from app.store.engine import Store
 
@@ -31,6 +45,13 @@ _TABLES = {
         (TrailPayload, "seq"),
         (TrailCheckpoint, "size"),
         (TouchIndex, "seq"),
+        (TrailTile, "number"),
+        (TrailPublished, "size"),
+        (TrailCosignature, "size"),
+        (TrailStamp, "size"),
+        (TrailHalt, "size"),
+        (PayloadErasure, "seq"),
+        (TrailMinimum, "minimum"),
     )
 }
 
@@ -86,6 +107,69 @@ class RawTouch(NamedTuple):
     token: object
 
 
+class RawTile(NamedTuple):
+    """A row of trail_tile, of one level."""
+
+    number: object
+    root: object
+    hashes: object
+
+
+class RawPublished(NamedTuple):
+    """A row of trail_published."""
+
+    size: object
+    note: object
+
+
+class RawCosignature(NamedTuple):
+    """A row of trail_cosignature."""
+
+    size: object
+    key: object
+    at: object
+    witness: object
+    line: object
+
+
+class RawStamp(NamedTuple):
+    """A row of trail_stamp."""
+
+    size: object
+    authority: object
+    token: object
+
+
+class RawMinimum(NamedTuple):
+    """A row of trail_minimum."""
+
+    minimum: object
+    last: object
+    frontier: object
+    note: object
+    by_seq: object
+
+
+class RawErasure(NamedTuple):
+    """A row of payload_erasure, with action and outcome of the entry it names (None when there is none)."""
+
+    seq: object
+    by_log: object
+    by_seq: object
+    digest: object
+    action: object
+    outcome: object
+
+
+class RawNamed(NamedTuple):
+    """A row of payload_erasure as seen from the entry it names, with the bytes of the entry whose payload went (None: not there)."""
+
+    log: object
+    seq: object
+    digest: object
+    body: object
+
+
 class Stranger(NamedTuple):
     """A row of another log: its table, and its number there."""
 
@@ -113,6 +197,12 @@ class Beside:
                 self._stray(key)
             self._next = next(self._rows, None)
         return found
+
+    def below(self, number: int) -> Iterator[tuple[object, ...]]:
+        """Yield the rows numbered below *number*, taking them."""
+        while self._next is not None and isinstance(self._next[0], int) and self._next[0] < number:
+            yield self._next
+            self._next = next(self._rows, None)
 
     def rest(self, limit: int) -> None:
         """Hand out up to *limit* of what is left as strays."""
@@ -150,17 +240,77 @@ class Streams:
         """Yield touch tokens by seq; the database sorts them, on its own disk."""
         return map(RawTouch._make, self._rows(TouchIndex, RawTouch._fields, "seq"))
 
-    def strangers(self) -> Iterator[Stranger]:
-        """Yield a few rows of every table that belong to another log."""
+    def published(self) -> Iterator[RawPublished]:
+        """Yield published checkpoints by size."""
+        return map(RawPublished._make, self._rows(TrailPublished, RawPublished._fields, "size"))
+
+    def cosignatures(self) -> Iterator[RawCosignature]:
+        """Yield witnesses' signatures by size."""
+        return map(RawCosignature._make, self._rows(TrailCosignature, RawCosignature._fields, "size"))
+
+    def stamps(self) -> Iterator[RawStamp]:
+        """Yield time stamps by size."""
+        return map(RawStamp._make, self._rows(TrailStamp, RawStamp._fields, "size"))
+
+    def levels(self) -> list[object]:
+        """Return the levels of which there is a tile."""
+        table = cast(Table, TrailTile.__table__)
+        found = self._connection.execute(select(_raw(table.c.level, self._connection)).where(table.c.log == self._log).distinct())
+        return [row[0] for row in found]
+
+    def tiles(self, level: int) -> Iterator[RawTile]:
+        """Yield the tiles of *level* by number."""
+        table = cast(Table, TrailTile.__table__)
+        return map(RawTile._make, self._rows(TrailTile, RawTile._fields, "number", table.c.level == level))
+
+    def minima(self) -> list[RawMinimum]:
+        """Return where the log was pruned to, oldest first: a handful in its life."""
+        return list(map(RawMinimum._make, self._rows(TrailMinimum, RawMinimum._fields, "minimum")))
+
+    def halt(self) -> object | None:
+        """Return the kind of the newest row of trail_halt, or None."""
+        return next((row[0] for row in self._rows(TrailHalt, ("kind",), "at", newest=True)), None)
+
+    def erasures(self, start: int) -> Iterator[RawErasure]:
+        """Yield erasures of payloads by seq, from entry *start* on; what was pruned has nothing left to compare."""
+        gone, by = cast(Table, PayloadErasure.__table__), cast(Table, TrailEntry.__table__)
+        columns = [_raw(gone.c[name], self._connection) for name in ("seq", "by_log", "by_seq", "digest")]
+        said = [_raw(by.c[name], self._connection) for name in ("action", "outcome")]
+        joined = gone.outerjoin(by, and_(by.c.log == gone.c.by_log, by.c.seq == gone.c.by_seq))
+        statement = select(*columns, *said).select_from(joined).where(gone.c.log == self._log, gone.c.seq >= start).order_by(gone.c.seq)
+        return map(RawErasure._make, self._stream(statement))
+
+    def named_by(self, seq: int) -> Iterator[RawNamed]:
+        """Yield the erasures that name entry *seq* of this log, by log and number."""
+        gone, at = cast(Table, PayloadErasure.__table__), cast(Table, TrailEntry.__table__)
+        columns = [_raw(gone.c[name], self._connection) for name in ("log", "seq", "digest")]
+        joined = gone.outerjoin(at, and_(at.c.log == gone.c.log, at.c.seq == gone.c.seq))
+        statement = select(*columns, _raw(at.c.body, self._connection)).select_from(joined)
+        here = (gone.c.by_log == self._log, gone.c.by_seq == seq)
+        return map(RawNamed._make, self._stream(statement.where(*here).order_by(gone.c.log, gone.c.seq)))
+
+    def kin(self) -> list[str]:
+        """Return the other logs of this guard that have a head row: the ones before a restore, or after it."""
+        table = cast(Table, TrailHead.__table__)
+        found = self._connection.execute(select(_raw(table.c.log, self._connection)))
+        return [row[0] for row in found if isinstance(row[0], str) and row[0] != self._log and are_kin(row[0], self._log)]
+
+    def strangers(self, kin: Iterable[str]) -> Iterator[Stranger]:
+        """Yield a few rows of every table that belong to another log, but for *kin*: they are verified as logs of their own."""
         for table, number in _TABLES.items():
-            other = or_(table.c.log < self._log, table.c.log > self._log)
+            other = and_(or_(table.c.log < self._log, table.c.log > self._log), table.c.log.not_in(list(kin)))
             for found in self._connection.execute(select(_raw(table.c[number], self._connection)).where(other).limit(_SOME)):
                 yield Stranger(table.name, found[0])
 
-    def _rows(self, model: type, fields: tuple[str, ...], order: str) -> Iterator[tuple[object, ...]]:
+    def _rows(
+        self, model: type, fields: tuple[str, ...], order: str, *where: ColumnElement[bool], newest: bool = False
+    ) -> Iterator[tuple[object, ...]]:
         table = cast(Table, model.__table__)  # type: ignore[attr-defined]  # every mapped class has one
         columns = [_raw(table.c[name], self._connection) for name in fields]
-        statement = select(*columns).where(table.c.log == self._log).order_by(table.c[order])
+        statement = select(*columns).where(table.c.log == self._log, *where)
+        return self._stream(statement.order_by(table.c[order].desc()).limit(1) if newest else statement.order_by(table.c[order]))
+
+    def _stream(self, statement: Select[*tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
         yield from self._connection.execute(statement.execution_options(yield_per=_CHUNK))
 
 

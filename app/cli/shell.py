@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ class Shell:
         return Settings.load(self.data)
 
     @contextmanager
-    def house(self) -> Iterator[House]:
-        """Open the installation: settings, passphrase, keyring, database, policies, log."""
-        settings = self.settings()
+    def house(self, origin: str = "") -> Iterator[House]:
+        """Open the installation: settings, passphrase, keyring, database, policies, log. origin: the log's name, when not the settings' own."""
+        settings = replace(self.settings(), origin=origin) if origin else self.settings()
         prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
         house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)))
         try:

@@ -25,8 +25,11 @@ LEAST_FREE_BYTES = 2 * 1024**3
 STALE_INVITE = timedelta(days=3)
 # The clock of whoever wrote the newest entry may be this much ahead of ours before it is worth a word.
 CLOCK_SLACK = timedelta(seconds=2)
-# The trail's tables, each with its guards (migration 0002).
-GUARDED = ("trail_entry", "trail_payload", "trail_checkpoint", "touch_index", "trail_head")
+# The trail's tables, each with its guards (migrations 0002, 0007, 0008).
+GUARDED = (
+    "trail_entry", "trail_payload", "trail_checkpoint", "touch_index", "trail_head", "trail_tile", "trail_published", "trail_cosignature",
+    "trail_stamp", "trail_halt", "payload_erasure", "trail_minimum",
+)  # fmt: skip
 # The file in which a demo keeps its passphrase; the factory reads it, and a test holds the two names equal.
 DEMO_PASSPHRASE = "demo-passphrase"  # noqa: S105  a file name
 # What each engine must say of itself, or a commit might not survive a power cut.

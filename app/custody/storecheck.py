@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import cast
 
@@ -16,8 +17,9 @@ from sqlalchemy import and_, exists, func, select, tuple_
 from app.audit.canonical import Json
 from app.audit.content import unpack
 from app.audit.entry import parse, rows_root
+from app.audit.family import up_to
 from app.audit.members import Entry
-from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
+from app.audit.tables import TouchIndex, TrailEntry, TrailMinimum, TrailPayload
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
 from app.kernel.regions import kab_of
@@ -67,7 +69,8 @@ class _Walk:
     """
 
     undone: dict[str, int]
-
+    # The latest moment of an entry that was pruned: what loads up to then wrote is accounted for by nothing any more.
+    pruned: datetime | None = None
     made: dict[str, int] = field(default_factory=lambda: {"voter": 0, "quarantine": 0})
     owed: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid → (version in the store, seq of the entry that named an older one)
     loads: dict[str, tuple[int, int, int]] = field(default_factory=dict)
@@ -80,7 +83,7 @@ def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[
     """
     undone, bad = _undone(guard)
     yield from bad
-    walk = _Walk(undone)
+    walk = _Walk(undone, _pruned(guard))
     for batch in _entries(guard, progress):
         if batch.trouble:
             yield Mismatch(batch.seq, batch.trouble)
@@ -94,12 +97,22 @@ def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[
 
 
 def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[_Batch]:
-    """Yield what every entry that wrote rows wrote, in order."""
-    where = and_(TrailEntry.log == guard.log, *_WROTE)
-    joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
+    """Yield what every entry that wrote rows wrote, in order; those of the logs before a restore first."""
     with guard.store.reading() as session:
-        total = session.scalar(select(func.count()).select_from(TrailEntry).where(where)) or 0
-    last, done = -1, 0
+        within = TrailEntry.log.in_(up_to(guard.log))
+        total = session.scalar(select(func.count()).select_from(TrailEntry).where(within, *_WROTE)) or 0
+    done = 0
+    for log in up_to(guard.log):
+        for batch in _of_log(guard, log):
+            done += 1
+            yield batch
+            progress(done, total)
+
+
+def _of_log(guard: Guard, log: str) -> Iterator[_Batch]:
+    where = and_(TrailEntry.log == log, *_WROTE)
+    joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
+    last = -1
     while True:
         query = (
             select(TrailEntry.seq, TrailEntry.body, TrailPayload.day, TrailPayload.wrapped, TrailPayload.sealed)
@@ -113,9 +126,8 @@ def _entries(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[_Ba
         if not page:
             return
         for seq, body, day, wrapped, sealed in page:
-            last, done = seq, done + 1
+            last = seq
             yield _read(guard, seq, body, day, wrapped, sealed)
-            progress(done, total)
 
 
 def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed: bytes) -> _Batch:
@@ -143,7 +155,7 @@ def _content(guard: Guard, entry: Entry, day: str, wrapped: bytes, sealed: bytes
     payload = entry["payload"]
     if payload is None or sealed is None:
         return None
-    content = guard.payloads.open(sealed, wrapped, day, guard.log, bytes.fromhex(payload["commitment"]))
+    content = guard.payloads.open(sealed, wrapped, day, entry["log"], bytes.fromhex(payload["commitment"]))
     unpack(content)
     found: dict[str, Json] = json.loads(content)
     return found
@@ -236,7 +248,7 @@ def _too_many(guard: Guard, walk: _Walk) -> Iterator[Mismatch]:
 def _unwritten(guard: Guard, table: type[Voter] | type[Quarantine]) -> Iterator[str]:
     """Yield the uids of rows that no writing entry names, by the touch index; whoever lacks the index key cannot add to it."""
     here = and_(TrailEntry.log == TouchIndex.log, TrailEntry.seq == TouchIndex.seq)
-    query = select(TouchIndex.token).join(TrailEntry, here).where(TouchIndex.log == guard.log, *_WROTE)
+    query = select(TouchIndex.token).join(TrailEntry, here).where(TouchIndex.log.in_(up_to(guard.log)), *_WROTE)
     last = ("", "")
     while True:
         after = select(table.kab, table.uid).where(tuple_(table.kab, table.uid) > last).order_by(table.kab, table.uid).limit(_PAGE)
@@ -265,14 +277,19 @@ def _indexes(store: Store) -> Iterator[Mismatch]:
                 yield Mismatch(None, words.format(uid))
 
 
+def _pruned(guard: Guard) -> datetime | None:
+    with guard.store.reading() as session:
+        return session.scalar(select(func.max(TrailMinimum.at)).where(TrailMinimum.log.in_(up_to(guard.log))))
+
+
 def _undone(guard: Guard) -> tuple[dict[str, int], list[Mismatch]]:
     """Return the loads that entries say were undone, each with its entry, and what is wrong with such entries."""
     joined = and_(TrailPayload.log == TrailEntry.log, TrailPayload.seq == TrailEntry.seq)
     query = (
         select(TrailEntry.seq, TrailEntry.body, TrailPayload.day, TrailPayload.wrapped, TrailPayload.sealed)
         .outerjoin(TrailPayload, joined)
-        .where(TrailEntry.log == guard.log, *_UNDID)
-        .order_by(TrailEntry.seq)
+        .where(TrailEntry.log.in_(up_to(guard.log)), *_UNDID)
+        .order_by(TrailEntry.at, TrailEntry.seq)
     )
     found, bad = dict[str, int](), list[Mismatch]()
     with guard.store.reading() as session:
@@ -305,13 +322,21 @@ def _loads(guard: Guard, walk: _Walk) -> Iterator[Mismatch]:
 
 
 def _row_trouble(seals: RecordSeal, load: Load, walk: _Walk) -> str:
+    if walk.pruned is not None and load.started_at <= walk.pruned:
+        return _broken(seals, load)
     if load.uid in walk.undone and load.state != UNDONE:
         return "the log says it was undone; the store counts it in"
     if load.state == UNDONE and load.uid not in walk.undone:
         return "no entry undid it; its rows are hidden from the roll"
+    if broken := _broken(seals, load):
+        return broken
+    totals = (load.rows_read, load.rows_sealed, load.rows_quarantined)
+    return "" if totals == walk.loads.get(load.uid, (0, 0, 0)) else "its totals are not those of its entries"
+
+
+def _broken(seals: RecordSeal, load: Load) -> str:
     try:
         loads.check(seals, load)
     except SealBroken as broken:
         return broken.detail.split(": ", 1)[-1]
-    totals = (load.rows_read, load.rows_sealed, load.rows_quarantined)
-    return "" if totals == walk.loads.get(load.uid, (0, 0, 0)) else "its totals are not those of its entries"
+    return ""

@@ -33,6 +33,7 @@ TROUBLES = (
     Trouble(N_("Ponsel hilang atau berganti"), N_("Hari itu juga minta admin sistem mengatur ulang autentikator Anda. Orang kedua mengonfirmasinya, lalu Anda memasang yang baru.")),
     Trouble(N_("Di Aktivitas saya ada baris yang bukan perbuatan Anda"), N_("Ganti kata sandi sekarang, lalu hubungi petugas keamanan dan sebutkan nomor entrinya. Jangan menunggu besok.")),
     Trouble(N_("Halaman menyebut segel rusak"), N_("Simpanan tidak cocok dengan segelnya. Jangan mencoba lagi; catat nomor permintaan di halaman itu dan hubungi petugas keamanan.")),
+    Trouble(N_("Halaman menunggu tanda tangan saksi"), N_("Data provinsi lain baru terbuka bila saksi di luar KPU menandatangani jejak audit dalam 15 menit terakhir. Tunggu sebentar; keadaan saksi tampil di Jejak audit publik, di kaki halaman.")),
     Trouble(N_("Layanan berhenti sementara"), N_("Jejak audit sedang tidak dapat ditulis, maka tidak ada yang dibuka. Tunggu setengah menit dan muat ulang; bila berulang, hubungi admin sistem.")),
 )  # fmt: skip
 # Whom to call, and what for.
@@ -139,6 +140,7 @@ _SECURITY = Desk(
     (
         Step(N_("Baca jejak audit"), N_("Saring menurut orang, tindakan, hasil, atau waktu. Hasil \u201csegel rusak\u201d dilihat saat itu juga."), "/audit", begin=True),
         Step(N_("Periksa keutuhannya"), N_("Pemeriksaan seluruh jejak menghitung ulang rantai, pohon, dan tanda tangan. Lakukan sedikitnya seminggu sekali, dan sesudah setiap gangguan."), "/audit/verify", begin=True),
+        Step(N_("Jaga daftar saksi"), N_("Saksi di luar KPU menandatangani jejak audit. Daftarnya diubah oleh dua orang; saksi yang basi lebih dari satu jam, hubungi penjaganya."), "/witnesses"),
         Step(N_("Awasi izin yang berlaku"), N_("Anda melihat setiap permintaan dan izin di wilayah kantor Anda, dan dapat mencabut izin. Memutus permintaan bukan tugas Anda."), "/requests", begin=True),
         Step(N_("Konfirmasi atur ulang autentikator"), N_("Hubungi pemilik akun lewat jalur lain sebelum mengonfirmasi. Permintaan yang tidak dijawab lewat sesudah 24 jam."), "/admin/confirmations"),
         Step(N_("Lihat akun"), N_("Siapa memegang peran apa di kantor mana, dan kapan terakhir masuk."), "/admin/accounts"),

@@ -77,6 +77,8 @@ _LOG = (
     Term("rantai hash", "hash chain", N_("Setiap entri memuat sidik entri sebelumnya. Bila satu entri diubah, semua sidik sesudahnya tidak cocok lagi."), see=("sidik",)),
     Term("sidik", "digest", N_("Angka pendek yang dihitung dari isi. Isi berubah satu huruf, sidiknya berubah seluruhnya.")),
     Term("titik periksa", "checkpoint", N_("Ringkasan seluruh jejak audit pada satu saat, bertanda tangan. Siapa yang menyimpannya dapat membuktikan perubahan di kemudian hari.")),
+    Term("saksi", "witness", N_("Pihak luar yang ikut menandatangani titik periksa, hanya bila jejaknya melanjutkan yang pernah dilihatnya. Bukan saksi peserta pemilu di TPS."), see=("titik-periksa", "cermin")),
+    Term("cermin", "mirror", N_("Salinan seluruh jejak audit di tangan pihak luar, misalnya Bawaslu. Dengan itu dapat ditunjukkan entri mana yang diubah."), see=("saksi",)),
     Term("segel", "seal", N_("Penyandian yang juga menunjukkan perubahan. Setiap elemen pemilih tersegel sendiri dan hanya dibuka sesudah diputus boleh.")),
     Term("segel rusak", "broken seal", N_("Isi simpanan tidak cocok dengan segelnya: ada yang mengubah atau menukarnya di luar program. Hubungi petugas keamanan."), see=("segel", "keutuhan")),
     Term("kunci", "key", N_("Rahasia yang menyegel dan membuka data. Setiap kab/kota punya kuncinya sendiri; kunci induk tidak ada di basis data.")),

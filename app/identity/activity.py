@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.audit import query
+from app.audit import published, query
 from app.audit.proof import tlog_proof
 from app.audit.query import StoredEntry
 from app.identity.room import Identity, entry, write
@@ -31,10 +31,17 @@ def own_entries(
     return shown, shown[-1].seq if len(found) > limit else None
 
 
-def own_receipt(identity: Identity, actor: Actor, seq: int, now: datetime) -> str:
+def published_size(identity: Identity) -> int:
+    """Return how many entries the newest published checkpoint covers: receipts below it can carry witnesses' signatures. Raises StoreDown."""
+    newest = published.newest(identity.store, identity.log)
+    return newest.size if newest else 0
+
+
+def own_receipt(identity: Identity, actor: Actor, seq: int, now: datetime, *, witnessed: bool = False) -> str:
     """Return the C2SP tlog-proof file of one of the actor's entries; the reading is recorded before it is returned.
 
-    Raises NotThere when there is no such entry or it is another's (recorded, one answer for both), TrailDown, SealBroken, StoreDown.
+    witnessed: against a published checkpoint, with the witnesses' signatures. Raises NotThere when there is no such entry or it is
+    another's (recorded, one answer for both), or it is not published yet; TrailDown, SealBroken, StoreDown.
     """
     try:
         is_own = query.entry_at(identity.store, identity.log, seq).members["actor"] == actor.uid
@@ -43,4 +50,4 @@ def own_receipt(identity: Identity, actor: Actor, seq: int, now: datetime) -> st
     write(identity, entry(identity, actor, Action.TRAIL_READ, Outcome.ALLOWED if is_own else Outcome.DENIED, now))
     if not is_own:
         raise NotThere("no entry of this actor there")
-    return tlog_proof(identity.store, identity.log, seq)
+    return tlog_proof(identity.store, identity.log, seq, published=witnessed)

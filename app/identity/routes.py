@@ -204,14 +204,15 @@ def my_activity() -> str:
     person, actor = gate.current_person(), gate.current_actor()
     before, limit = _number("before"), _number("limit")
     found, following = activity.own_entries(gate.identity(), actor, _now(), before=before, limit=activity.PAGE if limit is None else limit)
-    rows = [_activity_row(one) for one in found]
+    covered = activity.published_size(gate.identity())
+    rows = [_activity_row(one, covered) for one in found]
     return render_template("activity.html", rows=rows, next_before=following, zone_office=person.office)
 
 
 @pages.get(f"/me/activity/<int(max={MAX_INT}):seq>/receipt")
 def my_receipt(seq: int) -> Response:
-    """Hand out the proof of one of the person's own entries as a file."""
-    proof = activity.own_receipt(gate.identity(), gate.current_actor(), seq, _now())
+    """Hand out the proof of one of the person's own entries as a file, with the witnesses' signatures when asked."""
+    proof = activity.own_receipt(gate.identity(), gate.current_actor(), seq, _now(), witnessed=request.args.get("saksi") == "1")
     response = make_response(proof)
     response.mimetype = "text/plain"
     response.headers["Content-Disposition"] = f'attachment; filename="gardu-{seq}.tlog-proof"'
@@ -272,7 +273,7 @@ def _number(name: str) -> int | None:
     return int(given)
 
 
-def _activity_row(stored: StoredEntry) -> dict[str, object]:
+def _activity_row(stored: StoredEntry, covered: int) -> dict[str, object]:
     members, purposes = stored.members, labels.PURPOSES
     scope, subjects = members["scope"], members["subjects"]
     action, outcome = labels.ACTIONS[members["action"]], labels.OUTCOMES[members["outcome"]]
@@ -287,6 +288,7 @@ def _activity_row(stored: StoredEntry) -> dict[str, object]:
         "scope_name": (gate.identity().places.name(scope) or scope) if scope else None,
         "count": subjects["count"] if subjects else None,
         "receipt_url": f"/me/activity/{stored.seq}/receipt",
+        "witnessed_url": f"/me/activity/{stored.seq}/receipt?saksi=1" if stored.seq < covered else None,
     }
 
 

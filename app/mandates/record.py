@@ -90,20 +90,34 @@ def advance(room: Mandates, seen: Request, state: State, doing: Sequence[Doing],
     If we die before the commit nothing happened: no step, no entry, no mandate. Raises TrailDown, StoreDown, SealBroken, KeysDown.
     """
     # Sealing the payloads before BEGIN keeps the database's write lock short.
-    ready = [_entry(room, seen, one, state, seen.version + number, now) for number, one in enumerate(doing, 1)]
+    ready = prepare(room, seen, state, doing, now)
     with room.identity.store.writing() as session:
-        standing = rows.load(room, session, seen.uid, lock=True)
-        if standing.seal != seen.seal:
+        if not advance_within(room, session, seen, state, doing, ready, now):
             return False
-        row = session.get_one(AccessRequest, seen.uid)
-        row.state, row.version = state.value, seen.version + len(doing)
-        rows.seal(room, row)
-        _change_mandate(room, session, seen, state, doing, now)
-        session.flush()
-        for number, (one, sealed) in enumerate(zip(doing, ready, strict=True), seen.version + 1):
-            _write(room, session, seen.uid, number, one, sealed, now)
     if state in (State.ACTIVE, State.REVOKED, State.ENDED):
         room.policies.generation = room.policies.generation + 1
+    return True
+
+
+def prepare(room: Mandates, seen: Request, state: State, doing: Sequence[Doing], now: datetime) -> list[Entry]:
+    """Return the entries of the steps *doing*, sealed, before any transaction. Raises KeysDown."""
+    return [_entry(room, seen, one, state, seen.version + number, now) for number, one in enumerate(doing, 1)]
+
+
+def advance_within(
+    room: Mandates, session: Session, seen: Request, state: State, doing: Sequence[Doing], ready: Sequence[Entry], now: datetime
+) -> bool:
+    """As ``advance``, in the caller's open transaction; the caller counts the policies' generation on when a mandate began or ended."""
+    standing = rows.load(room, session, seen.uid, lock=True)
+    if standing.seal != seen.seal:
+        return False
+    row = session.get_one(AccessRequest, seen.uid)
+    row.state, row.version = state.value, seen.version + len(doing)
+    rows.seal(room, row)
+    _change_mandate(room, session, seen, state, doing, now)
+    session.flush()
+    for number, (one, sealed) in enumerate(zip(doing, ready, strict=True), seen.version + 1):
+        _write(room, session, seen.uid, number, one, sealed, now)
     return True
 
 

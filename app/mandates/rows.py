@@ -3,7 +3,7 @@
 Three things must hold of a request before anybody reads or decides it:
 (1) the seal of its row, and of each of its steps, matches every column
 (2) there are as many steps as its version says
-(3) the log has as many entries about it: a row put back to an older state, with its steps, has fewer
+(3) the log has as many entries about it, but for those that were pruned: a row put back to an older state, with its steps, has fewer
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from app.audit.tables import TrailEntry
+from app.audit.family import up_to
+from app.audit.tables import TrailEntry, TrailMinimum
 from app.kernel.clock import rfc3339
 from app.kernel.errors import NotThere, SealBroken
 from app.kernel.fields import Action, Basis, Element, Outcome, Purpose, Role, Stage, Unit, View
@@ -155,12 +156,12 @@ def load_all(room: Mandates, session: Session, query: Select[AccessRequest]) -> 
     except (ValueError, TypeError):
         # SQLite holds anything in any column, if somebody put it there.
         raise SealBroken("access_request: a column holds what it cannot hold") from None
-    logged = _logged(room, session, uids)
+    logged, pruned = _logged(room, session, uids), _pruned(room, session)
     found, broken = [], {}
     for row in rows:
         try:
             mine = [step for step in steps if step.request == row.uid]
-            found.append(_request(room, row, mine, logged.get(row.uid, 0)))
+            found.append(_request(room, row, mine, logged.get(row.uid, 0), pruned))
         except SealBroken as wrong:
             broken[row.uid] = wrong.detail
     return found, broken
@@ -206,7 +207,7 @@ def check(room: Mandates, row: AccessRequest | RequestStep | MandateRow, uid: st
     room.seals.check(row.__tablename__, uid, fields, row.seal)
 
 
-def _request(room: Mandates, row: AccessRequest, steps: Sequence[RequestStep], logged: int) -> Request:
+def _request(room: Mandates, row: AccessRequest, steps: Sequence[RequestStep], logged: int, pruned: datetime | None) -> Request:
     # (1)
     check(room, row, row.uid)
     for step in steps:
@@ -215,7 +216,8 @@ def _request(room: Mandates, row: AccessRequest, steps: Sequence[RequestStep], l
     if [step.number for step in steps] != list(range(1, row.version + 1)):
         raise SealBroken(f"access_request {row.uid}: {len(steps)} steps at version {row.version}")
     # (3)
-    if logged != row.version:
+    kept = sum(pruned is None or step.at > pruned for step in steps)
+    if not kept <= logged <= row.version:
         raise SealBroken(f"access_request {row.uid}: at version {row.version}, of which the log has {logged}")
     return Request(
         uid=row.uid,
@@ -267,11 +269,11 @@ def _held(row: MandateRow) -> Held:
 
 
 def _logged(room: Mandates, session: Session, uids: Collection[str]) -> dict[str, int]:
-    """Return how many steps of each request the log has."""
+    """Return how many steps of each request the log has, and the ones before a restore."""
     query = (
         select(TrailEntry.mandate, func.count())
         .where(
-            TrailEntry.log == room.identity.log,
+            TrailEntry.log.in_(up_to(room.identity.log)),
             TrailEntry.mandate.in_(uids),
             TrailEntry.action.in_([action.value for action in ACTIONS.values()]),
             TrailEntry.outcome == Outcome.DONE.value,
@@ -281,10 +283,15 @@ def _logged(room: Mandates, session: Session, uids: Collection[str]) -> dict[str
     return {str(uid): count for uid, count in session.execute(query)}
 
 
+def _pruned(room: Mandates, session: Session) -> datetime | None:
+    """Return the latest moment of an entry that was pruned: steps up to it may have none any more."""
+    return session.scalar(select(func.max(TrailMinimum.at)).where(TrailMinimum.log.in_(up_to(room.identity.log))))
+
+
 def _said(room: Mandates, session: Session, uids: Collection[str]) -> dict[str, frozenset[str]]:
     """Return which of start, revoke and expire the log has of each mandate."""
     query = select(TrailEntry.mandate, TrailEntry.action).where(
-        TrailEntry.log == room.identity.log,
+        TrailEntry.log.in_(up_to(room.identity.log)),
         TrailEntry.mandate.in_(uids),
         TrailEntry.action.in_((Action.MANDATE_START.value, *ENDS)),
         TrailEntry.outcome == Outcome.DONE.value,

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from app.audit import query
+from app.audit.family import up_to
 from app.kernel.actor import host_actor
 from app.kernel.errors import SealBroken
 from app.kernel.fields import Action, Outcome, Purpose, Stage
@@ -76,8 +77,12 @@ def approved_subject(room: Mandates, person: str, voter_uid: str) -> bool:
         if session.scalar(step) is not None:
             return True
     token = room.identity.payloads.token(voter_uid)
-    found = query.by_subject(room.identity.store, room.identity.log, token, (Action.REQUEST_APPROVE.value,), limit=query.MAX_PAGE)
-    return any(one.members["actor"] == person and one.members["outcome"] == Outcome.DONE.value for one in found)
+    approvals = (Action.REQUEST_APPROVE.value,)
+    for log in up_to(room.identity.log):
+        found = query.by_subject(room.identity.store, log, token, approvals, limit=query.MAX_PAGE)
+        if any(one.members["actor"] == person and one.members["outcome"] == Outcome.DONE.value for one in found):
+            return True
+    return False
 
 
 def expire_due(room: Mandates, now: datetime) -> int:

@@ -28,7 +28,7 @@ from app.audit.tables import TrailEntry
 from app.identity.room import Entry, entry, write, write_within
 from app.kernel.actor import Actor
 from app.kernel.clock import rfc3339
-from app.kernel.errors import N_, Conflict, NotAllowed, NotThere
+from app.kernel.errors import N_, BadInput, Conflict, NotAllowed, NotThere, SealBroken
 from app.kernel.fields import Action, Outcome, Role
 from app.openlog import rules
 from app.openlog.room import Books, OpenLog
@@ -230,7 +230,10 @@ def missing_rows(room: OpenLog) -> int:
     told = (TrailEntry.log == room.log, TrailEntry.action == Action.WITNESS_CHANGE.value, TrailEntry.outcome == Outcome.DONE.value)
     with room.guard.store.reading() as session:
         bodies = session.scalars(select(TrailEntry.body).where(*told)).all()
-    details = [parse(body)["detail"] for body in bodies]
+    try:
+        details = [parse(body)["detail"] for body in bodies]
+    except (BadInput, TypeError, AttributeError):
+        raise SealBroken("an entry that approved a list of witnesses is no entry any more; run gardu audit verify") from None
     return max(0, sum(detail is not None and detail["type"] == DETAIL for detail in details) - known)
 
 

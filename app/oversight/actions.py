@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.audit import desk, query
 from app.audit.canonical import Json
 from app.audit.desk import Filter, Found, Hour
+from app.audit.erasure import Erased, erased
 from app.audit.proof import tlog_proof
 from app.audit.query import StoredEntry
 from app.audit.single import Found as Result
@@ -43,6 +44,7 @@ class Opened:
 
     recorded, replayed: the decision as it was recorded and as the policies in force decide it; None for entries without one.
     same_policy: the entry's folder of policies is the one in force. subjects: (pseudonym in full, hex) of the first MOST_SUBJECTS.
+    erased: which entry erased the payload, if one did.
     """
 
     stored: StoredEntry
@@ -53,6 +55,7 @@ class Opened:
     same_policy: bool
     subjects: Sequence[str]
     newest: int
+    erased: Erased | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ def open_entry(room: Oversight, actor: Actor, seq: int, now: datetime) -> Opened
     return Opened(
         stored=stored, payload=payload, broken=broken, recorded=recorded, same_policy=same, subjects=tokens, newest=newest,
         replayed=replay(room.guard.policies, recorded) if recorded and recorded.views is not None and same else None,
+        erased=erased(room.identity.store, stored.log, seq),
     )  # fmt: skip
 
 

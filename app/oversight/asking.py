@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from app.audit.desk import Filter
 from app.kernel.errors import N_, BadInput
@@ -27,6 +27,8 @@ RANGE_LABELS: Mapping[str, str] = {
     "custom": N_("waktu tertentu"),
 }
 FIELDS = ("range", "since", "until", "actor", "action", "outcome", "office", "region", "element", "purpose", "subject", "mandate")
+# Twelve fields of eighty characters each, written for an address.
+_QUERY_MAX = 3_000
 _LOCAL = "%Y-%m-%dT%H:%M"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?", re.ASCII)
@@ -82,6 +84,19 @@ def address(given: Mapping[str, str], **changes: str | int | None) -> str:
     merged: dict[str, str | int | None] = {**{name: given.get(name) for name in FIELDS}, **changes}
     query = urlencode({name: value for name, value in merged.items() if value not in (None, "")}, safe=":.-")
     return f"/audit?{query}" if query else "/audit"
+
+
+def query_of(given: Mapping[str, str]) -> str:
+    """Return the filters as they stand behind ``?``."""
+    return address(given).partition("?")[2]
+
+
+def from_query(text: str) -> dict[str, str]:
+    """Return the filters that stand behind a ``?``, unread; what is no filter is left out. Raises BadInput when it is no query of ours."""
+    try:
+        return {name: value for name, value in parse_qsl(text[:_QUERY_MAX], max_num_fields=len(FIELDS) * 2) if name in FIELDS}
+    except ValueError:
+        raise BadInput("no query of the desk", field="query") from None
 
 
 def local_stamp(moment: datetime, office: str) -> str:

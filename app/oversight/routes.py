@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request
+from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request, send_file
 from werkzeug.wrappers import Response
 
 from app.audit.canonical import MAX_INT
@@ -16,16 +16,17 @@ from app.audit.single import Found as Result
 from app.identity import gate
 from app.identity.labels import ACTIONS, OUTCOMES, PURPOSES
 from app.identity.room import Card
-from app.jobs.desk import JobView
 from app.kernel.actor import Actor
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import ELEMENTS, Role
-from app.oversight import actions, asking, checking, views, words
+from app.oversight import actions, asking, checking, exporting, progress, saved, views
 from app.oversight.asking import Asked
+from app.oversight.exporting import Made
 from app.oversight.room import Oversight
+from app.oversight.sheets import MIME, Form
 from app.policy.matrix import role_matrix
 from app.web.i18n import gettext as _
-from app.web.i18n import ngettext
+from app.web.i18n import language, ngettext
 from app.web.pages import ROLE_LABELS
 
 blueprint = Blueprint("oversight", __name__)
@@ -33,8 +34,6 @@ EXTENSION = "gardu.oversight"
 _OFFICER = (Role.PETUGAS_KEAMANAN,)
 # Days that the pictures of the activity page show.
 DAYS = (7, 14, 28)
-# A log that nobody has verified for a week is asked to be (smki.md, check 2, wants more; the watch room brings it).
-STALE = timedelta(days=7)
 # One file, which imports nothing of ours (README, "Anybody, without an account").
 _VERIFIER = Path(__file__).parent.parent / "verifier.py"
 _SEQ = f"<int(max={MAX_INT}):seq>"
@@ -44,7 +43,10 @@ def install(app: Flask, room: Oversight) -> None:
     """Give *app* these pages, and make the background work known."""
     app.extensions[EXTENSION] = room
     app.register_blueprint(blueprint)
+    room.exports.mkdir(mode=0o700, exist_ok=True)
     checking.register(room)
+    exporting.register(room)
+    exporting.sweep(room, room.identity.clock.now())
 
 
 def nav(actor: Actor) -> Sequence[tuple[str, str]]:
@@ -64,7 +66,7 @@ def cards(actor: Actor) -> Sequence[Card]:
     if broken:
         text = ngettext("%(num)s segel rusak dalam 24 jam terakhir.", "%(num)s segel rusak dalam 24 jam terakhir.", broken)
         made.append(Card("/audit?range=24h&outcome=broken", _("Segel rusak"), text, _("Lihat entrinya"), waits=True))
-    made += _verification_cards(checking.history(room), now)
+    made += progress.cards(checking.history(room), now)
     text = ngettext("%(num)s penolakan dalam 24 jam terakhir.", "%(num)s penolakan dalam 24 jam terakhir.", refused)
     look = _("Cari menurut orang, wilayah, elemen, atau waktu.")
     made.append(Card("/audit", _("Jejak audit"), f"{text} {look}"))
@@ -95,6 +97,113 @@ def ask() -> Response | tuple[str, int]:
     except BadInput as wrong:
         return _desk(given, None, wrong), wrong.status
     return redirect(asking.address(asked.given), 303)
+
+
+@blueprint.post("/audit/export")
+@gate.roles(*_OFFICER)
+def export() -> Response | tuple[str, int]:
+    """Hand out the rows of the desk as a file, or lead to the work that makes a long one."""
+    room, actor, given = _room(), gate.current_actor(), asking.from_query(request.form.get("query", ""))
+    chosen = request.form.get("form", "")
+    if chosen not in set(Form):
+        raise BadInput("no such form of a file", field="form")
+    try:
+        asked = _read(given)
+    except BadInput as wrong:
+        return _desk(given, None, wrong), wrong.status
+    made = exporting.export(room, actor, asked, Form(chosen), language(), _now())
+    return redirect(f"/audit/export/{made}", 303) if isinstance(made, str) else _sent(made)
+
+
+@blueprint.get("/audit/export/<uid>")
+@gate.roles(*_OFFICER)
+def export_job(uid: str) -> Response:
+    """Show how far a long export is, and where its file is had."""
+    room, actor, now = _room(), gate.current_actor(), _now()
+    job, still = exporting.find(room, actor, uid), request.args.get("diam") != "1"
+    answer = make_response(
+        render_template(
+            "audit/export.html", row=progress.export_row(job, now), still=not still, zone_office=actor.office, most=exporting.MOST
+        )
+    )
+    if still and not job.over:
+        answer.headers["Refresh"] = f"2; url=/audit/export/{uid}"
+    return answer
+
+
+@blueprint.get("/audit/export/<uid>/file")
+@gate.roles(*_OFFICER)
+def export_file(uid: str) -> Response:
+    """Hand out the file of a long export."""
+    return _sent(exporting.fetch(_room(), gate.current_actor(), uid, _now()))
+
+
+@blueprint.post("/audit/export/<uid>/again")
+@gate.roles(*_OFFICER)
+def export_again(uid: str) -> Response:
+    """Begin an export anew that was cut off."""
+    exporting.again(_room(), gate.current_actor(), uid)
+    return redirect(f"/audit/export/{uid}", 303)
+
+
+@blueprint.get("/audit/views")
+@gate.roles(*_OFFICER)
+def saved_views() -> str:
+    """Show the officer's saved views, to rename and delete."""
+    return _shelf(None)
+
+
+@blueprint.post("/audit/views")
+@gate.roles(*_OFFICER)
+def save_view() -> Response | tuple[str, int]:
+    """Keep what the desk shows under a name."""
+    given = asking.from_query(request.form.get("query", ""))
+    asked = None
+    try:
+        asked = _read(given)
+        saved.save(_room(), gate.current_actor(), request.form.get("name", ""), asked, _now())
+    except BadInput as wrong:
+        return _desk(given, asked, wrong), wrong.status
+    return redirect(asking.address(asked.given, notice="saved"), 303)
+
+
+@blueprint.get("/audit/views/<uid>")
+@gate.roles(*_OFFICER)
+def open_view(uid: str) -> Response | tuple[str, int]:
+    """Lead to what a saved view asks, read anew as if it had been typed."""
+    view, given = saved.find(_room(), gate.current_actor(), uid), dict[str, str]()
+    try:
+        given = saved.fields(view)
+        return redirect(asking.address(_read(given).given), 303)
+    except BadInput as wrong:
+        return _desk(given, None, wrong), wrong.status
+
+
+@blueprint.post("/audit/views/<uid>")
+@gate.roles(*_OFFICER)
+def rename_view(uid: str) -> Response | tuple[str, int]:
+    """Give a saved view another name."""
+    try:
+        saved.rename(_room(), gate.current_actor(), uid, request.form.get("name", ""))
+    except BadInput as wrong:
+        return _shelf(wrong, uid), wrong.status
+    return redirect("/audit/views", 303)
+
+
+@blueprint.post("/audit/views/<uid>/delete")
+@gate.roles(*_OFFICER)
+def delete_view(uid: str) -> Response:
+    """Delete a saved view; the page then offers the way back."""
+    saved.remove(_room(), gate.current_actor(), uid, _now())
+    return redirect("/audit/views", 303)
+
+
+@blueprint.post("/audit/views/<uid>/restore")
+@gate.roles(*_OFFICER)
+def restore_view(uid: str) -> Response:
+    """Bring the view back that was deleted last."""
+    saved.restore(_room(), gate.current_actor(), uid)
+    return redirect("/audit/views", 303)
 
 
 @blueprint.get(f"/audit/{_SEQ}")
@@ -152,7 +261,7 @@ def verifications() -> str:
     room, actor = _room(), gate.current_actor()
     jobs = checking.history(room)
     people = actions.people(room, {job.actor for job in jobs})
-    rows = [_job_row(job, people[job.actor].name if job.actor in people else job.actor) for job in jobs]
+    rows = [progress.job_row(job, people[job.actor].name if job.actor in people else job.actor) for job in jobs]
     return render_template(
         "audit/verifications.html", rows=rows, vkey=room.guard.trail.vkey, log=room.identity.log, zone_office=actor.office
     )
@@ -173,7 +282,7 @@ def verification(uid: str) -> Response:
     job = checking.find(room, uid)
     people = actions.people(room, [job.actor])
     page = render_template(
-        "audit/verification.html", row=_job_row(job, people[job.actor].name if job.actor in people else job.actor), still=not still,
+        "audit/verification.html", row=progress.job_row(job, people[job.actor].name if job.actor in people else job.actor), still=not still,
         findings=[(one.seq, _(one.message, **one.params)) for one in checking.findings(job)], zone_office=gate.current_actor().office,
     )  # fmt: skip
     answer = make_response(page)
@@ -257,7 +366,28 @@ def _desk(given: Mapping[str, str], asked: Asked | None, wrong: BadInput | None)
         elements=[(one.value, catalog.elements[one]) for one in ELEMENTS], regions=views.regions(places, actor.region),
         region_name=places.name(actor.region) or actor.region, older_url=asking.address(given, before=found.older) if found and found.older else None,
         newest_url=asking.address(given) if before is not None else None, wider=_wider(given), plain_url="/audit",
+        reached=found.reached if found else None, reached_seq=found.older if found and found.reached else None,
+        query=asking.query_of(given) if asked else None, views=_view_rows(given), view_name=request.form.get("name", "")[: saved.NAME_MAX],
+        view_max=saved.NAME_MAX, just_saved=request.args.get("notice") == "saved", most=exporting.MOST, at_once=exporting.AT_ONCE,
+        exports=[progress.export_row(job, now) for job in exporting.at_hand(room, actor, now)],
     )  # fmt: skip
+
+
+def _shelf(wrong: BadInput | None, about: str = "") -> str:
+    room, actor = _room(), gate.current_actor()
+    typed = request.form.get("name", "")[: saved.NAME_MAX] if wrong else ""
+    return render_template(
+        "audit/views.html", views=_view_rows({}), gone=saved.last_removed(room, actor), wrong=about if wrong else "",
+        error=_(wrong.public) if wrong else "", typed=typed, view_max=saved.NAME_MAX, most=saved.MOST, zone_office=actor.office,
+    )  # fmt: skip
+
+
+def _view_rows(given: Mapping[str, str]) -> list[dict[str, object]]:
+    here = asking.query_of(given) if given else None
+    return [
+        {"uid": one.uid, "name": one.name, "url": f"/audit/views/{one.uid}", "here": one.query == here, "at": one.made_at}
+        for one in saved.views(_room(), gate.current_actor())
+    ]
 
 
 def _before() -> int | None:
@@ -276,29 +406,12 @@ def _actor_name(uid: str) -> str:
     return actions.username(_room(), uid) if uid else ""
 
 
-def _job_row(job: JobView, who: str) -> dict[str, object]:
-    return {
-        "uid": job.uid, "url": f"/audit/verify/{job.uid}", "who": who, "state": job.state, "state_word": _(words.JOB_STATES[job.state]),
-        "share": job.share, "done": job.done, "total": job.total, "over": job.over, "error": _(job.error) if job.error else "",
-        "at": job.created_at, "finished_at": job.finished_at, "store": bool(job.detail.get("store")), "found": job.result.get("found"),
-        "size": job.result.get("size"), "recorded": job.result.get("recorded", True), "checkpoint": job.result.get("checkpoint", ""),
-    }  # fmt: skip
-
-
-def _verification_cards(jobs: Sequence[JobView], now: datetime) -> list[Card]:
-    """Return what the home page says of the log's verification: running, failed, due, or good."""
-    running = next((job for job in jobs if not job.over), None)
-    if running is not None:
-        text = _("Sudah %(share)s persen.", share=running.share) if running.share is not None else _("Menunggu giliran.")
-        return [Card(f"/audit/verify/{running.uid}", _("Pemeriksaan jejak berjalan"), text)]
-    last = next((job for job in jobs if job.state == "done"), None)
-    if last is not None and last.result.get("found"):
-        text = _("Pemeriksaan terakhir menemukan yang tidak cocok. Lihat sekarang juga.")
-        return [Card(f"/audit/verify/{last.uid}", _("Jejak audit tidak cocok"), text, _("Lihat temuan"), waits=True)]
-    if last is None or now - last.created_at > STALE:
-        text = _("Jejak belum diperiksa seluruhnya dalam tujuh hari terakhir.")
-        return [Card("/audit/verify", _("Periksa seluruh jejak"), text, _("Mulai pemeriksaan"), waits=True)]
-    return [Card("/audit/verify", _("Pemeriksaan jejak"), _("Pemeriksaan terakhir: seluruhnya cocok."))]
+def _sent(made: Made) -> Response:
+    """Return a file as an answer that closes it; it has no name on disk, or one that says nothing."""
+    name = f"gardu-jejak-{made.seq}.{made.form}"
+    answer = send_file(made.file, mimetype=MIME[made.form], as_attachment=True, download_name=name, conditional=False, etag=False)
+    answer.content_length = made.size
+    return answer
 
 
 def _file(text: str, name: str) -> Response:

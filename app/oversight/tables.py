@@ -11,7 +11,10 @@ from app.store.base import Base
 
 
 class SavedView(Base):
-    """A filter that an officer keeps under a name. query: what stands behind ``?`` in the address of ``/audit``; nothing personal."""
+    """A filter that an officer keeps under a name. query: what stands behind ``?`` in the address of ``/audit``; nothing personal.
+
+    gone_at: when it was deleted; until the next deletion it can be brought back.
+    """
 
     __tablename__ = "saved_view"
     __table_args__ = (UniqueConstraint("account", "name"),)
@@ -20,3 +23,4 @@ class SavedView(Base):
     name: Mapped[str] = mapped_column(String(80))
     query: Mapped[str] = mapped_column(String(600))
     made_at: Mapped[datetime]
+    gone_at: Mapped[datetime | None]

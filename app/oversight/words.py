@@ -55,10 +55,11 @@ FOUND: Mapping[Found, str] = {
     Found.GOOD: N_("cocok"),
     Found.BAD: N_("tidak cocok"),
     Found.NONE: N_("tidak ada yang perlu diperiksa"),
+    Found.ERASED: N_("dihapus menurut entri penghapusan"),
     Found.UNKNOWN: N_("tidak dapat diperiksa"),
 }
 # Shapes of the icons in _macros.html; the word beside them says the same.
-FOUND_ICONS: Mapping[Found, str] = {Found.GOOD: "ok", Found.BAD: "stop", Found.NONE: "info", Found.UNKNOWN: "warn"}
+FOUND_ICONS: Mapping[Found, str] = {Found.GOOD: "ok", Found.BAD: "stop", Found.NONE: "info", Found.ERASED: "info", Found.UNKNOWN: "warn"}
 OUTCOME_ICONS: Mapping[str, str] = {
     Outcome.ALLOWED: "ok", Outcome.DONE: "ok", Outcome.INTENT: "info", Outcome.DENIED: "stop", Outcome.BROKEN: "warn", Outcome.FAILED: "warn",
 }  # fmt: skip

@@ -12,11 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import accumulate
 from typing import NoReturn
+
+from sqlalchemy import select
 
 from app.audit import query, seen
 from app.audit.entry import Members
+from app.audit.erasure import count_in
+from app.audit.family import up_to
 from app.audit.query import LogHead, StoredEntry
+from app.audit.tables import TrailHead
 from app.identity.room import entry, write
 from app.kernel.actor import Actor
 from app.kernel.errors import NotThere, SealBroken
@@ -31,14 +37,17 @@ from app.touch import Receipt
 PURPOSE = Purpose.PERMINTAAN_SUBJEK
 # The policies' own rule (policies/access/larangan.cedar): who approved a request about a voter does not handle that voter.
 APPROVED = "larang-pdp-subjek-disetujui"
+# Above every number: a log that was closed by a restore is read whole.
+_CLOSED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the log says about one voter.
 
-    entries: newest first, all below the log's size at *head*. whole: False when there were more than ``seen.MOST`` and the oldest are
-    missing. people: who stands behind the actors of the entries.
+    entries: newest first, all below the log's size at *head*; then those of the logs before a restore. whole: False when there were more than ``seen.MOST`` and the oldest are
+    missing. people: who stands behind the actors of the entries. erased: of how many entries the payload was erased, about whomever. before: how many entries the
+    logs before each log of *entries* have.
     """
 
     kab: str
@@ -47,6 +56,12 @@ class Seen:
     whole: bool
     people: Mapping[str, Official]
     head: LogHead
+    erased: int
+    before: Mapping[str, int]
+
+    def place(self, one: StoredEntry) -> int:
+        """Return a number that grows from entry to entry over all logs; in the first it is the entry's own."""
+        return self.before[one.log] + one.seq
 
     @property
     def public_id(self) -> str:
@@ -90,18 +105,23 @@ def _found(room: Subjects, actor: Actor, kab: str, uid: str, now: datetime) -> S
             _refuse(room, actor, Outcome.DENIED, kab, uid, now, APPROVED)
         # (2)
         store, log, token = room.identity.store, room.identity.log, room.identity.payloads.token(uid)
-        if not seen.was_loaded(store, log, token, kab):
+        if not any(seen.was_loaded(store, one, token, kab) for one in up_to(log)):
             _refuse(room, actor, Outcome.FAILED, kab, uid, now)
         # (3) the head first: what comes after it belongs to the next report
         head = query.head(store, log)
         entries = seen.touching(store, log, token, below=head.size, limit=seen.MOST + 1)
+        for one in reversed(up_to(log)[:-1]):
+            entries += seen.touching(store, one, token, below=_CLOSED, limit=seen.MOST + 1 - len(entries))
     except SealBroken:
         _record(room, actor, Action.TRAIL_READ, Outcome.BROKEN, kab, uid, now)
         raise
     shown = entries[: seen.MOST]
     with store.reading() as session:
         who = people.officials(session, {one.members["actor"] for one in shown})
-    return Seen(kab, uid, shown, len(entries) == len(shown), who, head)
+        erased = count_in(session, up_to(log))
+        sizes = [session.scalar(select(TrailHead.size).where(TrailHead.log == one)) or 0 for one in up_to(log)]
+    before = dict(zip(up_to(log), accumulate(sizes, initial=0), strict=False))
+    return Seen(kab, uid, shown, len(entries) == len(shown), who, head, erased, before)
 
 
 def _refuse(room: Subjects, actor: Actor, outcome: Outcome, kab: str, uid: str, now: datetime, *rules: str) -> NoReturn:

@@ -146,7 +146,17 @@ def _entries(told: Told, rules: dict[str, tuple[int, str]]) -> list[Flowable]:
             count=number(seen.MOST),
         )
         found.append(_p(cut, LEAD))
+    if told.seen.erased:
+        found.append(_p(erased_words(told.seen.erased), SMALL))
     return [*found, _table(heads, body, COLUMNS)]
+
+
+def erased_words(count: int) -> str:
+    """Return what is said of entries that no longer tell whom they name."""
+    return _(
+        "Muatan %(count)s entri sudah dihapus menurut perintah. Siapa pemilihnya tidak tersimpan lagi, maka entri itu tidak dapat tercantum.",
+        count=number(count),
+    )
 
 
 def _readings(told: Told) -> list[Flowable]:
@@ -229,7 +239,7 @@ class _Cells:
 
 
 def _when(line: Line, zone: str) -> str:
-    entry = _("entri %(seq)s", seq=number(line.seq))
+    entry = _("entri %(seq)s", seq=number(line.seq)) + (f" ({line.log})" if line.log else "")
     return f"{escape(local(line.at, zone))}<br/>{_soft(entry)}"
 
 

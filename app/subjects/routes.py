@@ -16,7 +16,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import BadInput
 from app.kernel.fields import Role
 from app.subjects import actions
-from app.subjects.report import Told, draw
+from app.subjects.report import Told, draw, erased_words
 from app.subjects.room import Subjects
 from app.subjects.rules import parse_typed, typed_again
 from app.subjects.views import Words, split
@@ -76,18 +76,19 @@ def show(public_id: str) -> str:
     before = _before()
     found, receipt = actions.look(room, actor, kab, uid, _now(room))
     words, (about, readings) = Words(room, found.people), split(found)
-    page = [one for one in about if before is None or one.seq < before]
+    page = [one for one in about if before is None or found.place(one) < before]
     return render_template(
         "subjects/show.html",
         public_id=public_id,
         overview=words.overview(found.entries),
         rows=[words.line(one) for one in page[:PAGE]],
         total=len(about),
-        next_before=page[PAGE - 1].seq if len(page) > PAGE else None,
+        next_before=found.place(page[PAGE - 1]) if len(page) > PAGE else None,
         paged=before is not None,
         readings=[words.line(one) for one in readings[:PAGE]],
         readings_total=len(readings),
         whole=found.whole,
+        erased=erased_words(found.erased) if found.erased else "",
         receipt={"seq": receipt.seq, "leaf_hex": receipt.leaf.hex(), "log": receipt.log, "url": f"/me/activity/{receipt.seq}/receipt"},
         zone_office=actor.office,
     )

@@ -32,10 +32,11 @@ class Line:
 
     who, where: a name; role and office. what: the action. became, icon: what that meant for the voter. shown: (view word, its label,
     names of elements), the widest view first. amid: how many voters the same entry names. why: purpose, basis and stage in words.
-    rules: (id, title). mandate: id or "".
+    rules: (id, title). mandate: id or "". log: the log's name when it is one before a restore, else "".
     """
 
     seq: int
+    log: str
     at: datetime
     kind: Kind
     who: str
@@ -69,7 +70,7 @@ class Words:
 
     def __init__(self, room: Subjects, people: Mapping[str, Official]) -> None:
         policies = room.guard.policies
-        self._place_name = room.identity.places.name
+        self._place_name, self._log = room.identity.places.name, room.identity.log
         self._people = people
         self._labels: Labels = policies.catalog.labels(language())
         self._citations = {basis: entry.citation for basis, entry in policies.catalog.bases.items()}
@@ -86,6 +87,7 @@ class Words:
         parts = (_(role) if role else "", "" if members["actor"].startswith(MACHINE) else self.office(members["office"]))
         return Line(
             seq=stored.seq,
+            log="" if stored.log == self._log else stored.log,
             at=moment(members["at"]),
             kind=kind,
             who=self.name(members["actor"]),

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 
 from app.audit import query
+from app.audit.erasure import erased
 from app.audit.query import StoredEntry
 from app.kernel.errors import SealBroken
 from app.touch.record import Guard
 
 
 def payload_of(guard: Guard, one: StoredEntry) -> Mapping[str, object] | None:
-    """Return what stands in the sealed payload of *one*, or None when it has none or it was erased.
+    """Return what stands in the sealed payload of *one*, or None when it has none or an entry erased it (``audit.erasure.erased`` says which).
 
     Members: ``salt`` and ``subjects`` always; ``visit`` (canonical JSON of visit, views and rules as one string), ``address`` and what the
     entry's owner added. Raises SealBroken when the payload is there and does not open, KeysDown, StoreDown.
@@ -21,7 +22,7 @@ def payload_of(guard: Guard, one: StoredEntry) -> Mapping[str, object] | None:
     if mark is None or stored is None:
         return None
     day, wrapped, sealed = stored
-    if not wrapped:
+    if not wrapped and erased(guard.store, one.log, one.seq) is not None:
         return None
     opened = guard.payloads.open(sealed, wrapped, day, one.log, bytes.fromhex(mark["commitment"]))
     try:

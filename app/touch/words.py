@@ -8,6 +8,7 @@ from app.kernel.errors import N_
 from app.policy.decide import SEARCH_NEEDS_FULL, WRONG_LEVEL
 from app.policy.engine import NO_RULE
 from app.touch.change import MOVED, SAME_VALUE, STALE, TAKEN
+from app.touch.fresh import STALE_WITNESS
 from app.touch.record import ENGINE_FAILED
 
 RULES: Mapping[str, str] = {
@@ -19,4 +20,5 @@ RULES: Mapping[str, str] = {
     SAME_VALUE: N_("Nilainya sudah sama."),
     TAKEN: N_("NIK itu sudah dipakai pemilih lain."),
     MOVED: N_("Data berubah sementara diperbaiki."),
+    STALE_WITNESS: N_("Tanda tangan saksi lebih tua dari 15 menit, maka provinsi lain tidak dibuka."),
 }

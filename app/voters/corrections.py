@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import touch
 from app.audit import query
+from app.audit.family import up_to
 from app.audit.query import StoredEntry
 from app.identity.room import entry, write
 from app.kernel.actor import Actor, Ask
@@ -88,7 +89,9 @@ def history(roll: Roll, actor: Actor, task: Task, uid: str, now: datetime) -> li
     row, present = _row(roll, actor, task, uid, now)
     # Whoever may not change anything here has no business with its history either.
     touch.may_change(guard, actor, _ask(task, present, row.clear.desa), uid, now=now)
-    found = query.by_subject(guard.store, guard.log, guard.payloads.token(uid), HISTORY, limit=MOST_EVENTS)
+    token = guard.payloads.token(uid)
+    logs = reversed(up_to(guard.log))
+    found = [one for log in logs for one in query.by_subject(guard.store, log, token, HISTORY, limit=MOST_EVENTS)][:MOST_EVENTS]
     done = [one for one in found if one.members["outcome"] == Outcome.DONE.value]
     more = {"election": present.election, "stage": present.stage.value, "policy": guard.policies.hash}
     ready = entry(

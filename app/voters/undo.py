@@ -16,6 +16,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.audit.canonical import Json, canonical
+from app.audit.family import up_to
 from app.audit.tables import TouchIndex, TrailEntry, TrailHead
 from app.identity.room import Entry, entry, write, write_within
 from app.kernel.actor import Actor
@@ -152,7 +153,7 @@ def _used(session: Session, roll: Roll, load: Load) -> set[bytes]:
 def _touching(session: Session, roll: Roll, tokens: list[bytes]) -> Select[bytes, str, str, str | None, str | None]:
     here = (TrailEntry.log == TouchIndex.log) & (TrailEntry.seq == TouchIndex.seq)
     query = select(TouchIndex.token, TrailEntry.action, TrailEntry.outcome, TrailEntry.purpose, TrailEntry.request)
-    return query.join(TrailEntry, here).where(TouchIndex.log == roll.guard.log, among(session, TouchIndex.token, tokens))
+    return query.join(TrailEntry, here).where(TouchIndex.log.in_(up_to(roll.guard.log)), among(session, TouchIndex.token, tokens))
 
 
 def _tokens(session: Session, roll: Roll, load: Load) -> Iterator[list[bytes]]:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.kernel.clock import Clock, rfc3339
-from app.kernel.errors import N_, BadInput, GarduError, NotThere, SignInNeeded, StepUpNeeded, TooMany, Unavailable
+from app.kernel.errors import N_, BadInput, GarduError, NotThere, SignInNeeded, StepUpNeeded, TooMany, Unavailable, WitnessStale
 from app.web import csrf
 from app.web.i18n import gettext as _
 from app.web.i18n import ngettext
@@ -27,7 +27,10 @@ RETRY_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One error page. title, happened and remedies are msgids; code is stable and read by machines; retry is in seconds."""
+    """One error page.
+
+    title, happened, remedies: msgids. code: stable, read by machines. retry: in seconds. look: a page of ours that says more.
+    """
 
     status: int
     code: str
@@ -35,6 +38,7 @@ class Page:
     happened: str
     remedies: tuple[str, ...]
     retry: int | None = None
+    look: str = ""
 
 
 _TELL = N_("Bila berulang, sampaikan nomor permintaan di bawah kepada admin sistem di satker Anda.")
@@ -107,6 +111,22 @@ _FORM_EXPIRED = Page(
     (N_("Kembali ke halaman sebelumnya."), N_("Muat ulang halaman itu."), N_("Isi dan kirim sekali lagi.")),
 )
 
+_WITNESS = Page(
+    503,
+    WitnessStale.code,
+    N_("Menunggu tanda tangan saksi"),
+    WitnessStale.public,
+    (
+        N_(
+            "Yang menunggu hanya ini: membuka data dari provinsi lain, dan perubahan yang harus dilihat saksi lebih dulu. Pekerjaan di provinsi sendiri tetap berjalan."
+        ),
+        N_("Tunggu sebentar lalu muat ulang halaman ini: saksi ditanya lagi setiap beberapa detik."),
+        N_("Lihat di jejak audit publik kapan saksi terakhir menandatangani. Bila sudah lebih dari satu jam, beri tahu petugas keamanan."),
+    ),
+    retry=RETRY_SECONDS,
+    look="/log",
+)
+
 
 def install(app: Flask, *, clock: Clock, logger: structlog.typing.FilteringBoundLogger) -> None:
     """Give every failure in *app* a page: leaves of GarduError by status, HTTP errors by code, all else as 500."""
@@ -154,6 +174,8 @@ def page_for(error: GarduError) -> Page:
     """Return the page that suits *error*. Absent and refused give one and the same page."""
     if isinstance(error, BadInput) and error.field == csrf.FIELD:
         return _FORM_EXPIRED
+    if isinstance(error, WitnessStale):
+        return _WITNESS
     page = replace(_page_of(error.status), code=error.code)
     if isinstance(error, TooMany):
         return replace(page, retry=max(1, int(error.wait)))
@@ -188,6 +210,7 @@ def _html(page: Page) -> Response:
         "remedies": [*_waiting(page), *(_(remedy) for remedy in page.remedies)],
         "request_id": request_id(),
         "back_url": back(),
+        "look": page.look,
     }
     try:
         body = render_template("error.html", **values)

@@ -8,25 +8,28 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from app.audit.canonical import canonical
-from app.audit.entry import leaf_hash, parse
+from app.audit.cosign import Cosigner
+from app.audit.entry import leaf_hash
 from app.audit.static import export_tiles
+from app.audit.tiles import WIDTH, perfect_root
 from app.cli.shell import host_actor
 from app.custody import erase
 from app.openlog import rounds
 from app.openlog.publisher import publish
 from app.witness.state import NAME, State
+from tests.conftest import NOW
 from tests.faults.attack_hands import Record, edited, forged_receipt, other, records, rewrite
-from tests.faults.attack_kit import FIRST, LAST, LATER, World, append, other_world, scripted
+from tests.faults.attack_kit import FIRST, LAST, STAMPED, World, append, other_world, scripted
 from tests.openlog.openlog_kit import BAWASLU, one_witness
 from tests.trail_kit import draft
 
 
-def victim(world: World) -> int:
+def _victim(world: World) -> int:
     """Return the entry under attack: a look at a voter in the first hour, below a full tile."""
     return world.prepared.victims[0]
 
 
-def grow(world: World, count: int = 1) -> None:
+def _grow(world: World, count: int = 1) -> None:
     """Let the guard go on: entries, and what it publishes every few seconds."""
     world.sit()
     append(world, count)
@@ -37,20 +40,20 @@ def grow(world: World, count: int = 1) -> None:
 
 
 def edit_body(world: World) -> None:
-    [body] = [canonical(edited(records(world)[victim(world)]).members)]
-    world.sql("UPDATE trail_entry SET body = :body WHERE seq = :seq", body=body, seq=victim(world))
+    body = canonical(edited(records(world)[_victim(world)]).members)
+    world.sql("UPDATE trail_entry SET body = :body WHERE seq = :seq", body=body, seq=_victim(world))
 
 
 def edit_leaf(world: World) -> None:
-    body = canonical(edited(records(world)[victim(world)]).members)
+    body = canonical(edited(records(world)[_victim(world)]).members)
     world.sql(
         "UPDATE trail_entry SET body = :body, leaf = :leaf, actor = 'host:0' WHERE seq = :seq",
-        body=body, leaf=leaf_hash(body), seq=victim(world),
+        body=body, leaf=leaf_hash(body), seq=_victim(world),
     )  # fmt: skip
 
 
 def _edit(world: World, kept: list[Record]) -> None:
-    kept[victim(world)] = edited(kept[victim(world)])
+    kept[_victim(world)] = edited(kept[_victim(world)])
 
 
 def rehash(world: World) -> None:
@@ -76,7 +79,7 @@ def regrow(world: World) -> None:
 
 
 def delete(world: World) -> None:
-    rewrite(world, lambda kept: kept.__delitem__(victim(world)), key=True)
+    rewrite(world, lambda kept: kept.__delitem__(_victim(world)), key=True)
 
 
 def swap(world: World) -> None:
@@ -88,16 +91,16 @@ def swap(world: World) -> None:
 
 
 def replay(world: World) -> None:
-    rewrite(world, lambda kept: kept.insert(victim(world) + 9, kept[victim(world)].again()), key=True)
+    rewrite(world, lambda kept: kept.insert(_victim(world) + 9, kept[_victim(world)].again()), key=True)
 
 
 def split(world: World) -> None:
     """This guard shows one history to witness a, its twin another to witness b; the second mirror follows the twin."""
     twin = other_world(world)
     world.away, twin.away = {"b"}, {"a"}
-    grow(world, 2)
+    _grow(world, 3)
     twin.sit()
-    append(twin, 3, "host:2")
+    append(twin, 2, "host:2")
     publish(twin.house.openlog, twin.now())
     world.mirror = world.folder / "mirror"
     export_tiles(twin.house.store, twin.log, world.mirror, lambda done, total: None)
@@ -114,7 +117,7 @@ def roll_back(_world: World) -> None:
 
 
 def forge_receipt(world: World) -> None:
-    world.court = forged_receipt(world, victim(world), world.folder / "court")
+    world.court = forged_receipt(world, _victim(world), world.folder / "court")
 
 
 # ---- what stands beside the log ----
@@ -124,17 +127,9 @@ def put_back_a_voter(world: World) -> None:
     world.sql("UPDATE voter SET c08 = :c08, row_version = :row_version, seal = :seal WHERE uid = :uid", **world.prepared.old_row)
 
 
-_EMPTY = (
-    "UPDATE trail_payload SET wrapped = :none, sealed = :none WHERE seq = :seq",
-    "DELETE FROM touch_index WHERE seq = :seq",
-)
-
-
 def empty_a_payload(world: World) -> None:
-    with world.owner.writing():
-        pass
-    world.sql(_EMPTY[0], seq=victim(world), none=b"")
-    world.sql(_EMPTY[1], seq=victim(world))
+    world.sql("UPDATE trail_payload SET wrapped = :none, sealed = :none WHERE seq = :seq", seq=_victim(world), none=b"")
+    world.sql("DELETE FROM touch_index WHERE seq = :seq", seq=_victim(world))
 
 
 def empty_under_anothers_name(world: World) -> None:
@@ -143,7 +138,7 @@ def empty_under_anothers_name(world: World) -> None:
     erase.erase(world.house.guard, host_actor(), world.log, [ordered], "perintah uji", world.now())
     empty_a_payload(world)
     copied = "SELECT log, :seq, by_log, by_seq, digest FROM payload_erasure WHERE seq = :ordered"
-    world.sql(f"INSERT INTO payload_erasure (log, seq, by_log, by_seq, digest) {copied}", seq=victim(world), ordered=ordered)
+    world.sql(f"INSERT INTO payload_erasure (log, seq, by_log, by_seq, digest) {copied}", seq=_victim(world), ordered=ordered)
 
 
 def add_a_token(world: World) -> None:
@@ -152,35 +147,41 @@ def add_a_token(world: World) -> None:
 
 
 def remove_a_token(world: World) -> None:
-    world.sql("DELETE FROM touch_index WHERE seq = :seq", seq=victim(world))
+    world.sql("DELETE FROM touch_index WHERE seq = :seq", seq=_victim(world))
 
 
 def forge_a_tile(world: World) -> None:
-    with world.owner.reading() as session:
-        hashes = bytes(session.execute(text("SELECT hashes FROM trail_tile WHERE level = 0 AND number = 0")).scalar_one())
-    at = 32 * victim(world)
-    forged = hashes[:at] + leaf_hash(canonical(edited(records(world)[victim(world)]).members)) + hashes[at + 32 :]
-    world.sql("UPDATE trail_tile SET hashes = :hashes WHERE level = 0 AND number = 0", hashes=forged)
+    """One hash of a stored tile becomes that of an entry that never was."""
+    world.sql("UPDATE trail_tile SET hashes = :hashes WHERE level = 0 AND number = 0", hashes=b"".join(_forged(world)))
+
+
+def forge_a_tile_and_its_root(world: World) -> None:
+    forge_a_tile(world)
+    world.sql("UPDATE trail_tile SET root = :root WHERE level = 0 AND number = 0", root=perfect_root(_forged(world)))
+
+
+def _forged(world: World) -> list[bytes]:
+    kept = records(world)[:WIDTH]
+    kept[_victim(world)] = edited(kept[_victim(world)])
+    return [leaf_hash(canonical(one.members)) for one in kept]
 
 
 # ---- the witnesses' signatures, their list, a halt ----
 
 
-def _line(world: World) -> str:
-    with world.owner.reading() as session:
-        query = "SELECT line FROM trail_cosignature WHERE size = :size AND witness LIKE '%bawaslu%'"
-        return str(session.execute(text(query), {"size": LAST}).scalar_one())
-
-
 _OF_A = "WHERE size = :size AND witness LIKE '%bawaslu%'"
 
 
+def _one(world: World, query: str, **values: object) -> object:
+    with world.owner.reading() as session:
+        return session.execute(text(query), values).scalar_one()
+
+
 def change_a_cosignature(world: World) -> None:
-    head, _, signature = _line(world).rstrip("\n").rpartition(" ")
+    head, _, signature = str(_one(world, f"SELECT line FROM trail_cosignature {_OF_A}", size=LAST)).rstrip("\n").rpartition(" ")
     raw = bytearray(base64.b64decode(signature))
     raw[-1] ^= 1
-    line = f"{head} {base64.b64encode(bytes(raw)).decode()}\n"
-    world.sql(f"UPDATE trail_cosignature SET line = :line {_OF_A}", line=line, size=LAST)
+    world.sql(f"UPDATE trail_cosignature SET line = :line {_OF_A}", line=f"{head} {base64.b64encode(bytes(raw)).decode()}\n", size=LAST)
 
 
 def delete_a_cosignature(world: World) -> None:
@@ -188,23 +189,17 @@ def delete_a_cosignature(world: World) -> None:
 
 
 def forge_a_cosignature(world: World) -> None:
-    """In its place one of the attacker's own key, under the witness's name."""
-    thief = type(BAWASLU)(world.homes["a"].verifier.name, bytes(range(32)))
-    with world.owner.reading() as session:
-        note, at = session.execute(
-            text("SELECT p.note, c.at FROM trail_published p JOIN trail_cosignature c ON c.size = p.size WHERE p.size = :size LIMIT 1"),
-            {"size": LAST},
-        ).one()
-    moment = LATER - timedelta(days=1) + timedelta(minutes=90)
-    line = thief.sign(str(note).split("\n\n")[0] + "\n", int(moment.timestamp()))
-    assert at
+    """In its place one of the attacker's own key, under the witness's name and with its time."""
+    thief = Cosigner(world.homes["a"].verifier.name, bytes(range(32)))
+    note = str(_one(world, "SELECT note FROM trail_published WHERE size = :size", size=LAST))
+    line = thief.sign(note.partition("\n\n")[0] + "\n", int(STAMPED.timestamp()))
     world.sql(f"UPDATE trail_cosignature SET line = :line, key = :key {_OF_A}", line=line, key=thief.verifier.key_id.hex(), size=LAST)
 
 
 def delete_the_list(world: World) -> None:
     world.sql("DELETE FROM witness_policy")
     world.rejoin()
-    grow(world)
+    _grow(world)
 
 
 def put_in_a_list(world: World) -> None:
@@ -214,8 +209,7 @@ def put_in_a_list(world: World) -> None:
 def _halted(world: World) -> None:
     """The old backup goes on, and a witness stops it."""
     publish(world.house.openlog, world.now())
-    with world.owner.reading() as session:
-        assert session.execute(text("SELECT count(*) FROM trail_halt")).scalar_one() == 1
+    assert _one(world, "SELECT count(*) FROM trail_halt") == 1
 
 
 def delete_a_halt(world: World) -> None:
@@ -234,28 +228,28 @@ def lift_a_halt(world: World) -> None:
 
 
 def date_back(world: World) -> None:
-    """The guard's program dates what it writes an hour after the first stamp back to ten minutes before it."""
+    """The guard's program dates what it writes today back to yesterday, ten minutes before the first stamp."""
     world.sit()
     for number in range(3):
-        world.house.guard.trail.append(draft(number, at=LATER - timedelta(days=1) + timedelta(minutes=10, seconds=number)))
+        world.house.guard.trail.append(draft(number, at=NOW + timedelta(minutes=10, seconds=number)))
     publish(world.house.openlog, world.now())
 
 
 def claim_a_huge_size(world: World) -> None:
     world.apps["a"] = scripted(lambda _text, _old: (409, "text/x.tlog.size", "100000\n"))
-    grow(world)
+    _grow(world)
 
 
 def sign_in_the_future(world: World) -> None:
     ahead = int((world.now() + timedelta(days=1)).timestamp())
     cosigner = world.prepared.cosigners["a"]
     world.apps["a"] = scripted(lambda text_, _old: (200, "text/plain", cosigner.sign(text_, ahead)))
-    grow(world)
+    _grow(world)
 
 
 def refuse_to_sign(world: World) -> None:
     world.apps["a"] = scripted(lambda _text, _old: (403, "text/plain", "no"))
-    grow(world)
+    _grow(world)
 
 
 def collude(world: World) -> None:
@@ -267,6 +261,3 @@ def collude(world: World) -> None:
     world.rejoin()
     world.sit()
     rounds.begin_head_guard(world.house.openlog, world.now())
-
-
-assert parse

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from sqlalchemy import select, text
@@ -60,6 +60,8 @@ SECRET = "frasa sandi para saksi"
 # The log as it was first published and stamped, with one full tile; and an hour later. The attacks happen the next day.
 FIRST, LAST = 270, 290
 LATER = NOW + timedelta(days=1)
+# When the larger size was published, cosigned and stamped.
+STAMPED = NOW + timedelta(minutes=90)
 
 
 # ---- witnesses at two addresses ----
@@ -159,6 +161,7 @@ def prepare(installed: Installed, folder: Path, places: Mapping[str, Desk], serv
     clock.move(minutes=50)
     _show(house, authority, LAST)
     kept = folder / "kept"
+    assert clock.now() == STAMPED
     _keep(house, kept, witnesses)
     late = _at_rest(house, installed, folder / "late", server)
     for desk in places.values():
@@ -307,9 +310,9 @@ class World:
 def world_of(prepared: Prepared, folder: Path, places: Mapping[str, Desk], *, old: bool = False) -> World:
     """Copy what was prepared into *folder*. old: the database is the old backup; witnesses, head guard and outsiders are not."""
     installed = prepared.early if old else prepared.late
-    clock = FakeClock()
+    house = installed.copy(folder / f"data-{secrets.token_hex(3)}", prepared.server)
+    clock = cast(FakeClock, house.clock)
     clock.moment = LATER
-    house = _joined(installed.copy(folder / f"data-{secrets.token_hex(3)}", prepared.server), installed, clock)
     world = World(prepared, folder, house, Store(house.settings.owner_database), places, clock, {}, prepared.kept / "tiles")
     shutil.copyfile(prepared.late.data / "head.note", world.head_guard)
     if world.owner.dialect == "sqlite":
@@ -363,6 +366,18 @@ def refused(outcome: Mapping[str, Any]) -> str:
     return "" if outcome["exit"] == 0 else str(next(step["text"] for step in outcome["steps"] if step["ok"] is False))
 
 
+def handed_out(world: World) -> tuple[Path, str]:
+    """Fetch the log as tiles, as far as it is published: the folder, and why the guard hands out nothing, or ""."""
+    folder = world.folder / "served"
+    if (folder / "checkpoint").exists():
+        return folder, ""
+    try:
+        export_tiles(world.house.store, world.log, folder, lambda done, total: None)
+    except GarduError as error:
+        return folder, f"not served: {error.detail}"
+    return folder, ""
+
+
 def by_verifier(world: World) -> Found:
     """The one-file verifier over what the guard hands out now, with the key, the policy and the checkpoint that the outsider kept."""
     kept, fresh = world.prepared.kept, world.folder / "fresh"
@@ -370,12 +385,13 @@ def by_verifier(world: World) -> Found:
     try:
         export(world.house.store, world.log, fresh / "export")
     except GarduError as error:
-        return {"export": f"nothing handed out: {error.detail}"}
+        return {"export": f"not handed out: {error.detail}"}
     (fresh / "newest").write_text((fresh / "export").read_text("utf-8").partition("\n\n")[2], "utf-8")
     (fresh / "served").write_text(files.checkpoint(world.house.openlog), "utf-8")
     key, policy = ("--key", kept / "key"), ("--policy", kept / world.policy)
     commands: dict[str, tuple[object, ...]] = {
         "export": ("export", fresh / "export", *key),
+        "tiles": ("tiles", handed_out(world)[0], *key),
         "consistency": ("consistency", kept / "checkpoint", fresh / "newest", "--export", fresh / "export", *key),
         "quorum": ("checkpoint", fresh / "served", *policy),
     }
@@ -383,18 +399,17 @@ def by_verifier(world: World) -> Found:
         commands |= {"receipt": ("receipt", world.court, *key), "receipt with policy": ("receipt", world.court, *policy)}
     said = dict(zip(commands, map(refused, run_verifier(kept, world.now(), *commands.values())), strict=True))
     if said["export"]:
-        said["consistency"] = ""  # it reads the same file
+        said["tiles"] = said["consistency"] = ""  # they read the same entries
     return {name: why for name, why in said.items() if why}
 
 
 def by_mirror(world: World) -> Found:
     """A second mirror: what is served as tiles now against its own copy, entry by entry, with a checker of another hand."""
-    served, keys = world.folder / "served", [independent.Key.parse((world.prepared.kept / "key").read_text("utf-8").strip())]
+    keys = [independent.Key.parse((world.prepared.kept / "key").read_text("utf-8").strip())]
+    served, why = handed_out(world)
     try:
-        export_tiles(world.house.store, world.log, served, lambda done, total: None)
+        independent.need(not why, why)
         independent.check_tiles(served, keys)
-    except GarduError as error:
-        return {"tiles": f"not served: {error.detail}"}
     except independent.Refused as reason:
         return {"tiles": str(reason)}
     mine, theirs = entries_in(world.mirror), entries_in(served)

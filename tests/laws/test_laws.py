@@ -15,6 +15,8 @@ APP = ROOT / "app"
 # What a class may be built in; the walk's proofs cannot be made anywhere else.
 BUILDERS = {"Grant": {APP / "policy" / "decide.py"}, "Disclosure": {APP / "touch" / "walk.py"}, "Listing": {APP / "touch" / "walk.py"}}
 FUNCTION_CAP, MODULE_CAP = 60, 450
+# The offline verifier is one file so that a stranger can take it, read it from top to bottom and run it; it cannot be cut into rooms.
+LONG = {APP / "verifier.py": 1000}
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:
@@ -72,7 +74,7 @@ def test_the_walks_proofs_are_built_in_one_place(name: str) -> None:
 
 
 def test_functions_and_modules_keep_their_caps(capsys: pytest.CaptureFixture[str]) -> None:
-    """No function over 60 lines, no module over 450; prints where we stand."""
+    """No function over 60 lines, no module over 450 but the one-file verifier; prints where we stand."""
     functions, sizes = [], []
     for path, tree in modules():
         sizes.append((len(path.read_text("utf-8").splitlines()), str(path)))
@@ -86,7 +88,7 @@ def test_functions_and_modules_keep_their_caps(capsys: pytest.CaptureFixture[str
             f"\nfunctions: median {functions[len(functions) // 2][0]}, 9 in 10 ≤ {functions[len(functions) * 9 // 10][0]}; modules: largest {max(sizes)[0]}"
         )
     assert [f for f in functions if f[0] > FUNCTION_CAP] == []
-    assert [m for m in sizes if m[0] > MODULE_CAP] == []
+    assert [m for m in sizes if m[0] > LONG.get(Path(m[1]), MODULE_CAP)] == []
 
 
 def test_naive_time_never_enters() -> None:
@@ -111,6 +113,7 @@ def test_migrations_import_only_tables() -> None:
         "app.admin.tables",
         "app.oversight.tables",
         "app.openlog.tables",
+        "app.custody.tables",
         "app.jobs.tables",
         "app.store.base",
         "app.store.engine",

@@ -24,6 +24,8 @@ ASKERS = ("bawaslu_kab", "bawaslu_prov", "bawaslu_ri", "kpu_kab", "pejabat_pdp")
 PARTIES = (*ASKERS, "penyetuju", "petugas_keamanan")
 EVERY = ()
 OFFICER = ("petugas_keamanan",)
+# Who keeps the list of witnesses.
+KEEPERS = ("admin_sistem", "petugas_keamanan")
 # endpoint, address, method, level, roles (none named: every role). A new route is written down here on purpose, or the build fails.
 ROUTES = (
     ("admin.account", "/admin/accounts/<uid>", "GET", "full", ("admin_sistem", "petugas_keamanan")),
@@ -82,13 +84,43 @@ ROUTES = (
     ("mandates.show", "/requests/<uid>", "GET", "full", PARTIES),
     ("mandates.submit", "/requests/new", "POST", "full", ASKERS),
     ("mandates.withdraw", "/requests/<uid>/withdraw", "POST", "full", PARTIES),
+    ("openlog.checkpoint", "/log/checkpoint", "GET", "public", EVERY),
+    ("openlog.entries", "/log/tile/entries/<path:path>", "GET", "public", EVERY),
+    ("openlog.key", "/log/key", "GET", "public", EVERY),
+    ("openlog.policy", "/log/policy", "GET", "public", EVERY),
+    ("openlog.proof", "/log/proof/<seq>", "GET", "public", EVERY),
+    ("openlog.tile", "/log/tile/<level>/<path:path>", "GET", "public", EVERY),
+    ("openlog_pages.approve", "/witnesses/<version>/approve", "POST", "full", KEEPERS),
+    ("openlog_pages.end_form", "/mirrors/<uid>/end", "GET", "full", OFFICER),
+    ("openlog_pages.end_token", "/mirrors/<uid>/end", "POST", "full", OFFICER),
+    ("openlog_pages.make_token", "/mirrors", "POST", "full", OFFICER),
+    ("openlog_pages.mirrors", "/mirrors", "GET", "full", OFFICER),
+    ("openlog_pages.preview", "/witnesses/new", "POST", "full", KEEPERS),
+    ("openlog_pages.propose", "/witnesses", "POST", "full", KEEPERS),
+    ("openlog_pages.propose_form", "/witnesses/new", "GET", "full", KEEPERS),
+    ("openlog_pages.public_log", "/log", "GET", "public", EVERY),
+    ("openlog_pages.refuse", "/witnesses/<version>/refuse", "POST", "full", KEEPERS),
+    ("openlog_pages.verifier", "/log/verifier", "GET", "public", EVERY),
+    ("openlog_pages.verify", "/log/verify", "POST", "public", EVERY),
+    ("openlog_pages.verify_form", "/log/verify", "GET", "public", EVERY),
+    ("openlog_pages.witness_list", "/witnesses", "GET", "full", KEEPERS),
     ("oversight.activity", "/audit/activity", "GET", "full", OFFICER),
     ("oversight.ask", "/audit", "POST", "full", OFFICER),
     ("oversight.entry", "/audit/<seq>", "GET", "full", OFFICER),
+    ("oversight.delete_view", "/audit/views/<uid>/delete", "POST", "full", OFFICER),
+    ("oversight.export", "/audit/export", "POST", "full", OFFICER),
+    ("oversight.export_again", "/audit/export/<uid>/again", "POST", "full", OFFICER),
+    ("oversight.export_file", "/audit/export/<uid>/file", "GET", "full", OFFICER),
+    ("oversight.export_job", "/audit/export/<uid>", "GET", "full", OFFICER),
     ("oversight.index", "/audit", "GET", "full", OFFICER),
     ("oversight.matrix", "/audit/matrix", "GET", "full", OFFICER),
+    ("oversight.open_view", "/audit/views/<uid>", "GET", "full", OFFICER),
     ("oversight.prove", "/audit/<seq>/verify", "GET", "full", OFFICER),
     ("oversight.receipt", "/audit/<seq>/receipt", "GET", "full", OFFICER),
+    ("oversight.rename_view", "/audit/views/<uid>", "POST", "full", OFFICER),
+    ("oversight.restore_view", "/audit/views/<uid>/restore", "POST", "full", OFFICER),
+    ("oversight.save_view", "/audit/views", "POST", "full", OFFICER),
+    ("oversight.saved_views", "/audit/views", "GET", "full", OFFICER),
     ("oversight.verification", "/audit/verify/<uid>", "GET", "full", OFFICER),
     ("oversight.verifications", "/audit/verify", "GET", "full", OFFICER),
     ("oversight.verifier", "/audit/verifier", "GET", "full", OFFICER),
@@ -117,7 +149,16 @@ SEATS = {
     "admin_sistem": "kpu-00",
 }
 PASSWORD = "kuda lumping naik tangga 77"
-SAMPLES = {"public_id": "51.71-" + "a" * 26, "seq": "0", "filename": "gardu.css", "element": "alamat", "uid": "a" * 26}
+SAMPLES = {
+    "public_id": "51.71-" + "a" * 26,
+    "seq": "0",
+    "filename": "gardu.css",
+    "element": "alamat",
+    "uid": "a" * 26,
+    "version": "1",
+    "level": "0",
+    "path": "000",
+}
 
 
 @dataclass(frozen=True)

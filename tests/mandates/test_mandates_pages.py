@@ -59,7 +59,7 @@ class Site:
     def get(self, name: str, path: str) -> TestResponse:
         return self.person(name).get(path, base_url=self.house.settings.public_origin)
 
-    def post(self, name: str, page: str, path: str, **form: object) -> TestResponse:
+    def post(self, name: str, page: str, path: str, /, **form: object) -> TestResponse:
         browser = self.person(name)
         origin = self.house.settings.public_origin
         found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get(page, base_url=origin).text)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from app.factory import House
+from app.identity import gate
 from app.kernel.errors import WitnessStale
 from app.openlog import tokens, witnesses
 from app.openlog.cards import cards
@@ -354,6 +355,20 @@ def test_a_strangers_entry_is_shown_as_it_is_and_does_no_harm(pages: Pages, chan
     assert "<script>" not in found and "\u202e" not in found
 
 
+def test_ones_own_receipt_comes_with_the_witness_once_published(pages: Pages) -> None:
+    """The page of one's own activity offers it for entries that are published, and the check then finds it good; not yet published is 404."""
+    pages.browser("operator")
+    seq = size(pages.house) - 1
+    own = f"/me/activity/{seq}/receipt?saksi=1"
+    witnessed(pages.house)
+    later = size(pages.house)
+
+    assert own in pages.look("/me/activity", "operator")
+    assert verdict(pages.check(text=pages.look(own, "operator"))) == "good"
+    assert f"/me/activity/{later}/receipt?saksi=1" not in pages.look("/me/activity", "operator")
+    assert pages.get("operator", f"/me/activity/{later}/receipt?saksi=1").status_code == 404
+
+
 # ---- the officers' list ----
 
 FORM = {"way": "add", "name": "kampus", "vkey": OTHER.vkey, "url": "https://saksi.kampus.example", "need": "1", "reason": REASON}
@@ -595,6 +610,20 @@ def test_waiting_for_the_witness_has_a_page_of_its_own() -> None:
 
     assert (page.status, page.code, page.look, page.retry) == (503, "witness-stale", "/log", 30)
     assert "provinsi" in " ".join(page.remedies)
+
+
+def test_its_page_leads_to_the_log(pages: Pages) -> None:
+    """Status 503 with a sentence, what to do, and the way to the public page."""
+
+    def fail() -> str:
+        raise WitnessStale("x")
+
+    pages.app.add_url_rule("/stale", "stale", gate.public(fail))
+    answer = pages.get("stranger", "/stale")
+
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "30"
+    assert 'class="btn btn-quiet" href="/log"' in answer.text
+    assert "Layanan berhenti" not in answer.text
 
 
 def test_the_policy_shown_is_the_one_checked_by(pages: Pages) -> None:

@@ -48,7 +48,7 @@ class History:
     def get(self, path: str, name: str = "officer") -> TestResponse:
         return self.browser(name).get(path, base_url=self.house.settings.public_origin)
 
-    def post(self, path: str, name: str = "officer", page: str = "/audit", **form: object) -> TestResponse:
+    def post(self, path: str, name: str = "officer", /, page: str = "/audit", **form: object) -> TestResponse:
         self.browser(name)
         return self.site.post(name, page, path, **form)
 
