@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from app.audit.family import up_to
 from app.audit.note import Signer
 from app.audit.proof import MAGIC, tlog_proof
 from app.audit.report import Report
+from app.audit.stamp import verify_stamps
 from app.audit.static import export_tiles
 from app.audit.tables import TrailHead
 from app.audit.verify import StoredPayload, verify
@@ -94,6 +95,7 @@ def _findings(
             shell, house, log, [note for note in known if note.startswith(f"{log}\n")] if len(logs) > 1 else known, witnesses
         )
         mine = [(log, finding.seq, words(finding.message) % finding.params) for finding in report.findings]
+        mine += [(log, size - 1, f"{words(wrong)} ({size})") for size, wrong in _stamps(house, log) if wrong is not None]
         begins = f", from entry {report.minimum} on" if report.minimum else ""
         shell.say(f"{report.size} entries of {log}{begins}: {'good' if not mine else 'TAMPERED'}")
         found, size = found + mine, report.size
@@ -144,6 +146,12 @@ def _logs(house: House, chosen: str | None) -> list[str]:
     if chosen not in mine:
         raise BadInput(f"{chosen} is no log of this installation; there are {', '.join(mine)}", field="log")
     return [chosen]
+
+
+def _stamps(house: House, log: str) -> Iterator[tuple[int, str | None]]:
+    """Yield each time stamp's size, and what is wrong with it; nothing where no authority is set."""
+    roots = house.openlog.timestamp_roots
+    return verify_stamps(house.store, log, roots) if roots else iter(())
 
 
 def _witnesses(house: House) -> tuple[Sequence[CosignVerifier], list[Said]]:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from app.audit import published
 from app.audit.canonical import Json
 from app.audit.entry import parse
+from app.audit.family import up_to
 from app.audit.published import Cosignature
 from app.audit.quorum import Policy
 from app.audit.tables import TrailEntry
@@ -119,20 +120,28 @@ def standing(books: Books, now: datetime) -> Standing:
     signed = {keys[one.witness, one.key]: one for one in found if (one.witness, one.key) in keys}
     current, text, version = rules.read_list(rules.NOTHING), rules.NOTHING, 0
     pending: list[Listed] = []
+    begun = _begun(books)
     for one in approved:
-        if _in_force(current, one, signed, now):
+        if _in_force(current, one, signed, now, begun):
             current, text, version, pending = one.policy, one.text, one.version, []
         else:
             pending.append(one)
     return Standing(current, text, version, pending, signed)
 
 
-def _in_force(current: Policy, one: Listed, signed: Mapping[str, Cosignature], now: datetime) -> bool:
+def _in_force(current: Policy, one: Listed, signed: Mapping[str, Cosignature], now: datetime, begun: datetime | None) -> bool:
     assert one.decided_at is not None
     assert one.seq is not None
     if not rules.weakens(current, one.policy) or now >= one.decided_at + rules.WAIT:
         return True
-    return _covered(current, signed, one.seq)
+    # Of a log before this one the number says nothing here: such a change waits its time out.
+    return begun is not None and one.decided_at >= begun and _covered(current, signed, one.seq)
+
+
+def _begun(books: Books) -> datetime | None:
+    """Return the moment of this log's first entry; None while there is none."""
+    with books.store.reading() as session:
+        return session.scalar(select(TrailEntry.at).where(TrailEntry.log == books.log).order_by(TrailEntry.seq).limit(1))
 
 
 def _covered(policy: Policy, signed: Mapping[str, Cosignature], seq: int) -> bool:
@@ -227,7 +236,7 @@ def missing_rows(room: OpenLog) -> int:
     Reads the log's index; for starts and verifications, not for every page. Raises SealBroken, StoreDown.
     """
     known = sum(one.state == APPROVED for one in lists(room.books))
-    told = (TrailEntry.log == room.log, TrailEntry.action == Action.WITNESS_CHANGE.value, TrailEntry.outcome == Outcome.DONE.value)
+    told = (TrailEntry.log.in_(up_to(room.log)), TrailEntry.action == Action.WITNESS_CHANGE.value, TrailEntry.outcome == Outcome.DONE.value)
     with room.guard.store.reading() as session:
         bodies = session.scalars(select(TrailEntry.body).where(*told)).all()
     try:

@@ -203,7 +203,7 @@ ATTACKS = (
             APART, ROOTS, SAME, ELSEWHERE, HOLD,
         ),
         "The old row's seal is valid, but the entry of the correction names version and seal of the row that it wrote. "
-        "Rows of voters leave the guard in no form, so nobody outside can see one.",
+        "Rows of voters are no part of what outsiders are handed, so nobody there can see one.",
     ),
     Attack(
         "14a", "A payload emptied without an erasure entry", "empty_a_payload",

@@ -28,6 +28,7 @@ from tests.faults.attack_kit import (
     Prepared,
     World,
     append,
+    asked,
     by_start,
     by_verifier,
     by_verify,
@@ -88,16 +89,14 @@ def test_an_attack_is_noticed_by_exactly_those_the_table_names(world: World, att
     """Each detector finds what its cell says, for the reason that it says; one that the table says is blind finds nothing."""
     commit(world, attack.act)
 
-    found = {name: detector(world) for name, detector in DETECTORS.items()}
+    found = asked(world)
 
     assert {name: what for name, what in found.items() if not same(what, attack.cells[name].found)} == {}
 
 
 def test_nobody_accuses_an_honest_log(world: World) -> None:
     """Without an attack every detector is silent, also after a new start and an entry more."""
-    world.rejoin()
-
-    assert {name: found for name, detector in DETECTORS.items() if (found := detector(world))} == {}
+    assert {name: what for name, what in asked(world).items() if what} == {}
 
 
 def test_every_attack_has_a_row_and_every_row_an_attack() -> None:

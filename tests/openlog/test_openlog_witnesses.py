@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from app.audit.cosign import Cosigner
+from app.audit.note import Signer
 from app.audit.published import Cosignature, Published, put_published
 from app.audit.quorum import parse_policy
+from app.audit.trail import Trail
 from app.factory import House
 from app.kernel.errors import BadInput, Conflict, NotAllowed, NotThere, SealBroken, UnsafeStart
 from app.kernel.fields import Action, Role
@@ -18,6 +21,7 @@ from app.openlog import rounds, rules, witnesses
 from app.openlog.witnesses import standing
 from app.store.engine import Store
 from tests.openlog.openlog_kit import BAWASLU, OTHER, install_list, keeper, one_witness
+from tests.trail_kit import draft
 from tests.walk_kit import outcomes
 
 URL = "https://saksi.example/gardu"
@@ -125,6 +129,22 @@ def test_a_stronger_list_holds_at_once_a_weaker_one_waits_for_the_old_witness(ho
         line = Cosignature(size, BAWASLU.verifier.key_id.hex(), BAWASLU.name, "—\n", now + timedelta(seconds=size))
         put_published(house.store, room.log, Published(size, "", now), [line])
         assert standing(room.books, now).version == in_force
+
+
+def test_after_a_restore_a_waiting_change_waits_its_time_out(house: House) -> None:
+    """Its entry's number belongs to the log before: a signature on the next log does not cover it."""
+    now, room = house.clock.now(), house.openlog
+    install_list(house, ONE)
+    install_list(house, REPLACED)
+    after = replace(room.books, log="uji.localhost/gardu/2")
+    trail = Trail(house.store, after.log, Signer(after.log, bytes(32)))
+    trail.append(draft(0, at=now + timedelta(minutes=5)))
+    line = Cosignature(10**6, BAWASLU.verifier.key_id.hex(), BAWASLU.name, "—\n", now + timedelta(minutes=6))
+    put_published(house.store, after.log, Published(10**6, "", now), [line])
+
+    assert standing(after, now + timedelta(minutes=7)).version == 1
+    assert standing(after, now + rules.WAIT).version == 2
+    trail.close()
 
 
 def test_a_change_of_a_row_past_us_is_seen(house: House) -> None:
