@@ -26,8 +26,8 @@ from app.store.bulk import put
 from app.store.engine import Store
 
 _ENTRY, _TOUCH = cast(Table, TrailEntry.__table__), cast(Table, TouchIndex.__table__)
-# Entries a transaction: some 25 MB.
-_BATCH = 20_000
+# Entries a transaction: some 60 MB.
+_BATCH = 50_000
 
 
 @dataclass(frozen=True, slots=True)

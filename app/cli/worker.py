@@ -20,7 +20,7 @@ def register(group: click.Group) -> None:
 
     @command(group, "worker")
     def worker(shell: Shell) -> None:
-        """Work off the background queue (verifications, intakes) until stopped; set embedded_jobs = false for the server then."""
+        """Work off the background queue (verifications, intakes, publishing) until stopped; set embedded_jobs = false for the server then."""
         settings = shell.settings()
         prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
         house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)), queue=True)
