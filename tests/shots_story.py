@@ -89,6 +89,7 @@ class Story:
         self._loads()
         self._reset()
         self._verification()
+        self._views()
 
     def _voter(self) -> None:
         person = self.person("kpu_kab")
@@ -167,6 +168,19 @@ class Story:
         with person.page.expect_navigation():
             person.page.locator("form[action='/audit/verify'] button[type=submit]").click()
         self.samples["verification"] = person.page.url.rpartition("/")[2].partition("?")[0]
+
+    def _views(self) -> None:
+        """The security officer keeps two questions, and deletes one."""
+        person = self.person("petugas_keamanan")
+        for name, query in (("Penolakan minggu ini", "range=7d&outcome=denied"), ("Pemuatan DP4", "range=all&action=voter:import")):
+            person.goto(f"/audit?{query}")
+            person.page.locator(".keep summary").first.click()
+            person.page.fill("#f-view-name", name)
+            with person.page.expect_navigation():
+                person.page.locator("form[action='/audit/views'] button").click()
+        person.goto("/audit/views")
+        with person.page.expect_navigation():
+            person.page.locator("form[action$='/delete'] button").first.click()
 
     # ---- (4) an example for every address ----
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.audit.note import parse_checkpoint, split_note
 from app.audit.published import cosigned_note
-from app.audit.tables import TrailCheckpoint, TrailEntry, TrailPublished
+from app.audit.tables import TrailCheckpoint, TrailCosignature, TrailEntry, TrailPublished
 from app.audit.tiles import Tiles
 from app.audit.tree import consistency_proof, inclusion_proof, verify_inclusion
 from app.kernel.errors import BadInput, NotThere, SealBroken
@@ -23,7 +23,7 @@ def tlog_proof(store: Store, log: str, seq: int, *, published: bool = False) -> 
     """Return the tlog-proof file of entry *seq*.
 
     Against the checkpoint of the batch that it came in with, so that asked again it is the same file; or, *published*, against the first
-    published one that covers it, with every witness's signature gathered so far. The ``extra`` line is the base64 of the entry's bytes; the
+    published one that covers it and that a witness has signed, else the first that covers it, with every signature gathered so far. The ``extra`` line is the base64 of the entry's bytes; the
     format leaves it unauthenticated, so a verifier must hash it into the leaf. Reads a handful of tiles. Raises NotThere when there is no
     such entry or it is not published yet, SealBroken when what is stored does not lead to the checkpoint's root.
     """
@@ -61,7 +61,10 @@ def _of_its_batch(session: Session, log: str, seq: int) -> str | None:
 
 
 def _published(session: Session, log: str, seq: int) -> str | None:
-    covers = (TrailPublished.log == log, TrailPublished.size > seq)
+    """Return the first published checkpoint that covers entry *seq* and bears a witness's signature, or else the first that covers it."""
+    signed = select(func.min(TrailCosignature.size)).where(TrailCosignature.log == log, TrailCosignature.size > seq)
+    least = session.scalar(signed) or seq + 1
+    covers = (TrailPublished.log == log, TrailPublished.size >= least)
     row = session.execute(
         select(TrailPublished.size, TrailPublished.note).where(*covers).order_by(TrailPublished.size).limit(1)
     ).one_or_none()

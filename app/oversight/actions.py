@@ -19,6 +19,7 @@ from app.audit.proof import tlog_proof
 from app.audit.query import StoredEntry
 from app.audit.single import Found as Result
 from app.audit.single import Step, prove
+from app.identity.activity import published_size
 from app.identity.room import entry, write
 from app.identity.tables import Account
 from app.kernel.actor import Actor
@@ -44,7 +45,7 @@ class Opened:
 
     recorded, replayed: the decision as it was recorded and as the policies in force decide it; None for entries without one.
     same_policy: the entry's folder of policies is the one in force. subjects: (pseudonym in full, hex) of the first MOST_SUBJECTS.
-    erased: which entry erased the payload, if one did.
+    erased: which entry erased the payload, if one did. published: whether a published checkpoint holds the entry.
     """
 
     stored: StoredEntry
@@ -56,6 +57,7 @@ class Opened:
     subjects: Sequence[str]
     newest: int
     erased: Erased | None = None
+    published: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def open_entry(room: Oversight, actor: Actor, seq: int, now: datetime) -> Opened
     return Opened(
         stored=stored, payload=payload, broken=broken, recorded=recorded, same_policy=same, subjects=tokens, newest=newest,
         replayed=replay(room.guard.policies, recorded) if recorded and recorded.views is not None and same else None,
-        erased=erased(room.identity.store, stored.log, seq),
+        erased=erased(room.identity.store, stored.log, seq), published=seq < published_size(room.identity),
     )  # fmt: skip
 
 
@@ -152,11 +154,15 @@ def prove_entry(room: Oversight, actor: Actor, seq: int, now: datetime) -> tuple
     return stored, steps
 
 
-def receipt(room: Oversight, actor: Actor, seq: int, now: datetime) -> str:
-    """Return the C2SP tlog-proof file of entry *seq*; handing it out is recorded first. Raises NotThere, SealBroken, TrailDown."""
+def receipt(room: Oversight, actor: Actor, seq: int, now: datetime, *, witnessed: bool = False) -> str:
+    """Return the C2SP tlog-proof file of entry *seq*; handing it out is recorded first.
+
+    witnessed: against a published checkpoint, with the witnesses' signatures. Raises NotThere, also for one not published yet, SealBroken,
+    TrailDown.
+    """
     stored = _visible(room, actor, seq, now)
     _record(room, actor, Action.TRAIL_READ, Outcome.ALLOWED, now, scope=stored.members["scope"], query={"receipt": seq})
-    return tlog_proof(room.identity.store, room.identity.log, seq)
+    return tlog_proof(room.identity.store, room.identity.log, seq, published=witnessed)
 
 
 def activity(room: Oversight, actor: Actor, wanted: Filter, now: datetime) -> Activity:

@@ -243,8 +243,10 @@ def prove(seq: int) -> str:
 @blueprint.get(f"/audit/{_SEQ}/receipt")
 @gate.roles(*_OFFICER)
 def receipt(seq: int) -> Response:
-    """Hand out the proof of one entry as a file."""
-    return _file(actions.receipt(_room(), gate.current_actor(), seq, _now()), f"gardu-{seq}.tlog-proof")
+    """Hand out the proof of one entry as a file; with ``saksi=1`` against a published checkpoint, witnesses' signatures with it."""
+    witnessed = request.args.get("saksi") == "1"
+    name = f"gardu-{seq}{'-saksi' if witnessed else ''}.tlog-proof"
+    return _file(actions.receipt(_room(), gate.current_actor(), seq, _now(), witnessed=witnessed), name)
 
 
 @blueprint.get("/audit/verifier")

@@ -58,6 +58,7 @@ from tests.walk_kit import Installed, _book, rows_of, uid_of
 Found = dict[str, str]
 NAMES = {"a": "saksi.bawaslu.example/w1", "b": "saksi.kampus.example/w1"}
 SECRET = "frasa sandi para saksi"
+TSA = "https://tsa.example/tsr"
 # The log as it was first published and stamped, with one full tile; and an hour later. The attacks happen the next day.
 FIRST, LAST = 270, 290
 LATER = NOW + timedelta(days=1)
@@ -147,7 +148,7 @@ def prepare(installed: Installed, folder: Path, places: Mapping[str, Desk], serv
     """Make a log that two witnesses have cosigned and an authority has stamped, twice within an hour and a quarter."""
     data, authority, clock = folder / "data", Authority(), FakeClock()
     clock.moment = NOW
-    house = _joined(installed.copy(data, server), installed, clock, head_guard=True)
+    house = _settled(installed.copy(data, server), installed, clock, authority)
     cosigners, homes = {}, {}
     for name, title in NAMES.items():
         homes[name] = Home.create(folder / name, title, [house.guard.trail.vkey], SECRET)
@@ -170,18 +171,21 @@ def prepare(installed: Installed, folder: Path, places: Mapping[str, Desk], serv
     return Prepared(early, late, kept, cosigners, authority.roots, victims, old_row, server)
 
 
-def _joined(house: House, installed: Installed, clock: FakeClock, *, head_guard: bool = False) -> House:
+def _settled(house: House, installed: Installed, clock: FakeClock, authority: Authority) -> House:
+    """Join *house* anew with a head guard and a time-stamping authority in its settings."""
+    data = house.settings.data
+    (data / "tsa.pem").write_bytes(authority.roots)
+    told = f'head_guard = "head.note"\ntimestamp_url = "{TSA}"\ntimestamp_roots = "tsa.pem"\n'
+    (data / "config.toml").write_text((data / "config.toml").read_text("utf-8") + told, "utf-8")
+    made = _joined(house, installed, clock)
+    rounds.begin_head_guard(made.openlog, clock.now())
+    return made
+
+
+def _joined(house: House, installed: Installed, clock: FakeClock) -> House:
     """Join the installation of *house* anew, as another process would."""
     house.close()
-    data = house.settings.data
-    if head_guard:
-        config = data / "config.toml"
-        config.write_text(f'{config.read_text("utf-8")}head_guard = "head.note"\n', "utf-8")
-        settings = Settings.load(data, {})
-        made = join(settings, installed.provider, clock, policies=Policies(_book(settings.policies)))
-        rounds.begin_head_guard(made.openlog, clock.now())
-        return made
-    settings = Settings.load(data, {})
+    settings = Settings.load(house.settings.data, {})
     return join(settings, installed.provider, clock, policies=Policies(_book(settings.policies)))
 
 
@@ -211,7 +215,7 @@ def _show(house: House, authority: Authority, size: int) -> None:
     query, nonce = stamp.request(done.note)
     token = authority.reply(query)
     at = stamp.check(token, done.note, authority.roots, nonce)
-    stamp.store_stamp(house.store, house.guard.log, size, "https://tsa.example/tsr", token, at)
+    stamp.store_stamp(house.store, house.guard.log, size, TSA, token, at)
 
 
 def _at_rest(house: House, installed: Installed, data: Path, server: PostgresServer | None) -> Installed:

@@ -64,6 +64,21 @@ def test_a_witness_signs_what_is_new_and_is_left_alone_when_nothing_is(house: Ho
     assert f"— {BAWASLU.name} " in tlog_proof(house.store, house.openlog.log, 0, published=True)
 
 
+def test_a_receipt_waits_for_the_size_that_a_witness_signed(house: House) -> None:
+    """While the witness was away a size was published without it; once it signs a later one, the receipt is against that."""
+    with answering(lambda _text, _old: (500, "text/plain", "away")) as url:
+        install_list(house, one_witness(url))
+        publish(house.openlog, house.clock.now())
+        port = int(url.rsplit(":", 1)[1])
+    bare = tlog_proof(house.store, house.openlog.log, 0, published=True)
+    append(house)
+    with answering(signing(BAWASLU, house.clock.now), port):
+        publish(house.openlog, house.clock.now())
+
+    assert f"— {BAWASLU.name} " not in bare
+    assert f"— {BAWASLU.name} " in tlog_proof(house.store, house.openlog.log, 0, published=True)
+
+
 def test_the_proof_handed_to_a_witness_is_a_consistency_proof(house: House) -> None:
     """From the size it names in a 409 to the size published."""
     asked: list[tuple[int, str]] = []

@@ -11,6 +11,7 @@ import pytest
 
 from app.audit.single import Check, Found, prove
 from app.kernel.errors import NotThere
+from app.openlog.publisher import publish
 from tests.conftest import ROOT
 from tests.oversight.oversight_kit import History, text_of
 from tests.walk_kit import tamper
@@ -114,3 +115,14 @@ def test_the_one_file_verifier_accepts_the_receipt_and_refuses_a_changed_one(his
     assert verdict() == 0
     receipt.write_text(receipt.read_text().replace(f"index {history.read}", f"index {history.read - 1}"))
     assert verdict() == 1
+
+
+def test_a_published_entry_is_offered_with_the_witnesses_signatures(history: History) -> None:
+    """Before publishing the page offers no such receipt; afterwards it does, and the file is against the published checkpoint."""
+    before = history.get(f"/audit/{history.read}").text
+    assert "saksi=1" not in before
+    found = publish(history.house.openlog, history.house.clock.now())
+    assert found is not None
+
+    assert f"/audit/{history.read}/receipt?saksi=1" in history.get(f"/audit/{history.read}").text
+    assert history.get(f"/audit/{history.read}/receipt?saksi=1").text.endswith(found.note)

@@ -44,6 +44,23 @@ def test_up_makes_exactly_the_tables_of_the_models(owner: Store) -> None:
     assert standing(owner, MIGRATIONS)[0] == standing(owner, MIGRATIONS)[1]
 
 
+def test_up_makes_the_indexes_that_the_questions_are_built_for(owner: Store) -> None:
+    """Those of the log's entries, with their columns in order, and what partial ones ask of their rows."""
+    upgrade(owner, MIGRATIONS)
+    seen = {index["name"]: index for index in inspect(owner.engine).get_indexes("trail_entry")}
+    wanted = {index.name: index for index in Base.metadata.tables["trail_entry"].indexes}
+
+    assert {name: index["column_names"] for name, index in seen.items()} == {
+        name: [column.name for column in index.columns] for name, index in wanted.items()
+    }
+    for name, index in wanted.items():
+        partial = index.dialect_options[owner.dialect]["where"]
+        assert bool(seen[name].get("dialect_options", {}).get(f"{owner.dialect}_where")) == (partial is not None), name
+    downgrade(owner, MIGRATIONS, "0008")
+    before = {index["name"] for index in inspect(owner.engine).get_indexes("trail_entry")}
+    assert before == {f"ix_trail_entry_{name}" for name in ("actor", "at", "desk", "mandate")}
+
+
 def test_each_migration_goes_down_and_up_again_with_data(owner: Store) -> None:
     """Rows outside the trail survive 0002 down and up; 0001 down takes the tables away."""
     upgrade(owner, MIGRATIONS)

@@ -123,6 +123,42 @@ def test_the_whole_log_is_verified_while_one_waits(visit: Visit, scripts: bool) 
     assert "Pemeriksaan terakhir: seluruhnya cocok." in page.locator("main").inner_text()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_question_is_kept_and_its_rows_are_taken_along(visit: Visit, tmp_path: Path, scripts: bool) -> None:
+    """Saved, opened with one click, exported, renamed, deleted, brought back; also without JavaScript."""
+    officer = visit("keamanan", java_script_enabled=scripts, accept_downloads=True)
+    page, name = officer.page, f"Pemuatan data {scripts}"
+    officer.goto("/audit?range=all&action=voter:import")
+    shown = [row.get_attribute("data-entry") for row in page.locator("tr[data-entry]").all()]
+    page.locator(".keep summary").first.click()
+    page.fill("#f-view-name", name)
+    with page.expect_navigation():
+        page.locator("form[action='/audit/views'] button").click()
+    officer.goto("/audit")
+    with page.expect_navigation():
+        page.locator(".shelf a", has_text=name).click()
+    assert [row.get_attribute("data-entry") for row in page.locator("tr[data-entry]").all()] == shown != []
+
+    page.locator(".keep summary").nth(1).click()
+    file = saved(officer, "form[action='/audit/export'] button[value=csv]", tmp_path)
+    lines = file.read_text("utf-8-sig").splitlines()[1:]
+    # What the story before added is there, too; what was shown is its beginning or its end.
+    assert [line.partition(",")[0] for line in lines][-len(shown) :] == shown[-len(lines) :]
+
+    officer.goto("/audit/views")
+    row = page.locator("tr[data-saved]", has_text=name)
+    row.locator("summary").click()
+    row.locator("[name=name]").fill(f"{name}, lama")
+    with page.expect_navigation():
+        row.locator(".rename button").click()
+    with page.expect_navigation():
+        page.locator("tr[data-saved]", has_text=f"{name}, lama").locator("form[action$='/delete'] button").click()
+    assert page.locator("tr[data-saved]", has_text=name).count() == 0
+    with page.expect_navigation():
+        page.locator("form[action$='/restore'] button").click()
+    assert page.locator("tr[data-saved]", has_text=f"{name}, lama").count() == 1
+
+
 def test_by_keyboard_alone(visit: Visit) -> None:
     """From home through a filter into an entry and its proof: Tab, arrows, letters and Enter."""
     officer = visit("keamanan")
@@ -160,7 +196,7 @@ def test_the_desk_shuts_nobody_out(visit: Visit, language: str) -> None:
     found: list[str] = []
     for path in (
         "/", "/audit?range=all", "/audit?outcome=broken", "/audit?region=x", entry, f"{entry}/verify", "/audit/verify", "/audit/activity",
-        "/audit/matrix?role=bawaslu_kab",
+        "/audit/views", "/audit/matrix?role=bawaslu_kab",
     ):  # fmt: skip
         officer.goto(path)
         for fold in officer.page.locator("main details:not([open]) > summary").all()[:2]:
