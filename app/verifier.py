@@ -352,7 +352,10 @@ def check_note(report: Report, note: Note, origin: str, trust: Trust, indonesian
         if held is None:
             report.step(f"{indonesian}: ML-DSA-44 TIDAK diperiksa.", f"{english}: ML-DSA-44 NOT checked.", None)
         else:
-            report.step(f"{indonesian}: tanda tangan {plain(origin)} sah.", f"{english}: the signature of {plain(origin)} is valid.")
+            way = "ML-DSA-44" if key.kind == ML_DSA else "Ed25519"
+            report.step(
+                f"{indonesian}: tanda tangan {plain(origin)} sah ({way}).", f"{english}: {plain(origin)}'s signature holds ({way})."
+            )
             report.facts["signed"] = True
 
 

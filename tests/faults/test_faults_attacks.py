@@ -19,27 +19,9 @@ from app.openlog.publisher import publish
 from app.openlog.witnesses import standing
 from tests.conftest import ROOT
 from tests.faults import attack_acts as acts
+from tests.faults.attack_detectors import DETECTORS, Found, asked, by_start, by_verifier, by_verify, by_witness, refused, run_verifier
 from tests.faults.attack_hands import forged_receipt
-from tests.faults.attack_kit import (
-    DETECTORS,
-    LAST,
-    Desk,
-    Found,
-    Prepared,
-    World,
-    append,
-    asked,
-    by_start,
-    by_verifier,
-    by_verify,
-    by_witness,
-    desks,
-    prepare,
-    refused,
-    run_verifier,
-    scripted,
-    world_of,
-)
+from tests.faults.attack_kit import LAST, Desk, Prepared, World, append, desks, prepare, scripted, world_of
 from tests.faults.attack_table import ATTACKS, COLUMNS, Attack, page
 from tests.openlog.openlog_kit import install_list, one_witness
 
