@@ -15,6 +15,8 @@ from app.audit.tables import TrailCosignature, TrailHalt, TrailPublished
 from app.store.engine import Store
 
 HALT, LIFT = "halt", "lift"
+# What the ``detail`` of the entry that a lift demands is: SHA-256 of the lift's reason.
+RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +113,22 @@ def lifted_up_to(session: Session, log: str) -> int:
 
 def halt(store: Store, log: str, found: Halt) -> None:
     """Stop *log*: from the commit on nothing is appended, in any process."""
-    _row(store, log, HALT, found)
-
-
-def lift(store: Store, log: str, found: Halt) -> None:
-    """Let *log* go on; claims of up to ``found.size`` entries no longer stop it."""
-    _row(store, log, LIFT, found)
-
-
-def _row(store: Store, log: str, kind: str, found: Halt) -> None:
     dialect = postgresql if store.dialect == "postgresql" else sqlite
-    row = {"log": log, "at": found.at, "kind": kind, "size": found.size, "reason": found.reason, "note": found.note}
+    row = {"log": log, "at": found.at, "kind": HALT, "size": found.size, "reason": found.reason, "note": found.note}
     with store.writing() as session:
         # Two witnesses may say so in the same moment: one row stops the log as well as two.
         session.execute(dialect.insert(cast(Table, TrailHalt.__table__)).values(row).on_conflict_do_nothing())
+
+
+def lift_within(session: Session, log: str, found: Halt) -> None:
+    """Let *log* go on, in the transaction that appends the entry of it; claims of up to ``found.size`` entries no longer stop it.
+
+    A lift without its entry (action ``witness:change``, detail ``RESUME`` over its reason) is found by ``audit.verify`` and at the start.
+    """
+    session.add(TrailHalt(log=log, at=found.at, kind=LIFT, size=found.size, reason=found.reason, note=found.note))
+    session.flush()
+
+
+def lifts(session: Session, log: str) -> list[str]:
+    """Return the reasons of every lift of *log*."""
+    return list(session.scalars(select(TrailHalt.reason).where(TrailHalt.log == log, TrailHalt.kind == LIFT)))

@@ -31,7 +31,7 @@ from rfc3161_client import (
     VerifierBuilder,
     decode_timestamp_response,
 )
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.audit.tables import TrailEntry, TrailPublished, TrailStamp
@@ -44,6 +44,8 @@ MAX_BYTES = 64 * 1024
 TIMEOUT_SECONDS = 20.0
 # The guard's clock is kept by NTP and an authority's by law: further apart, one of them is wrong, and an hour is not an hour.
 MAX_APART = timedelta(minutes=5)
+# An entry names the moment at which its work began, and stands in the log when it is done.
+AT_WORK = timedelta(minutes=30)
 HOUR = timedelta(hours=1)
 _QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
 # The one sentence in OpenSSL's stack of errors that is written for people.
@@ -58,6 +60,8 @@ CHAIN = N_("Tanda tangan stempel waktu tidak sah, atau sertifikatnya tidak berpa
 USAGE = N_("Penanda tangan stempel waktu tidak bersertifikat khusus untuk stempel waktu.")
 EXPIRED = N_("Sertifikat stempel waktu tidak berlaku pada saat yang disebut stempelnya.")
 MOMENT = N_("Saat yang dicatat di samping stempel waktu berbeda dari saat di dalam stempelnya.")
+BACKDATED = N_("Ada entri sesudah stempel waktu ini yang bertanggal jauh sebelumnya: tanggalnya dimundurkan, atau jam mesin salah.")
+AHEAD = N_("Ada entri dalam pohon yang distempel ini yang bertanggal sesudah stempelnya: tanggal entri atau jam mesin salah.")
 ORPHAN = N_("Ada stempel waktu untuk titik periksa yang tidak pernah diumumkan.")
 NO_ROOTS = N_("Berkas akar otoritas stempel waktu tidak berisi sertifikat PEM yang sah.")
 SILENT = N_("Otoritas stempel waktu tidak menjawab sebagaimana mestinya. Stempel dicoba lagi kemudian.")
@@ -268,6 +272,26 @@ def verify_stamps(store: Store, log: str, roots: bytes) -> Iterator[tuple[int, s
         rows = session.execute(query.where(TrailStamp.log == log).order_by(TrailStamp.size).execution_options(yield_per=200))
         for size, token, at, note in rows:
             yield size, _finding(token, note, roots, at)
+
+
+def contradictions(store: Store, log: str) -> Iterator[tuple[int, str]]:
+    """Yield (size, msgid) for each stamp whose moment the entries around it contradict.
+
+    What is in the stamped tree was made before the stamp, and what came after it was not made long before: an entry dated back would
+    stand in what was stamped. Reads every entry's moment once, piece by piece. Raises StoreDown.
+    """
+    with store.reading() as session:
+        kept = [
+            (0, None),
+            *session.execute(select(TrailStamp.size, TrailStamp.at).where(TrailStamp.log == log).order_by(TrailStamp.size)).tuples(),
+        ]
+        for (size, since), (end, until) in zip(kept, [*kept[1:], (2**63 - 1, None)], strict=True):
+            between = (TrailEntry.log == log, TrailEntry.seq >= size, TrailEntry.seq < end)
+            first, last = session.execute(select(func.min(TrailEntry.at), func.max(TrailEntry.at)).where(*between)).one()
+            if since is not None and first is not None and first < since - AT_WORK:
+                yield size, BACKDATED
+            if until is not None and last is not None and last > until + MAX_APART:
+                yield end, AHEAD
 
 
 def _finding(token: bytes, note: str | None, roots: bytes, at: datetime) -> str | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, a
 from sqlalchemy.types import NullType
 
 from app.audit.family import are_kin
+from app.audit.published import LIFT
 from app.audit.tables import (
     PayloadErasure,
     TouchIndex,
@@ -270,6 +271,10 @@ class Streams:
     def halt(self) -> object | None:
         """Return the kind of the newest row of trail_halt, or None."""
         return next((row[0] for row in self._rows(TrailHalt, ("kind",), "at", newest=True)), None)
+
+    def lifts(self) -> Iterator[object]:
+        """Yield the reason of every row of trail_halt that lifts a halt."""
+        return (reason for kind, reason in self._rows(TrailHalt, ("kind", "reason"), "at") if kind == LIFT)
 
     def erasures(self, start: int) -> Iterator[RawErasure]:
         """Yield erasures of payloads by seq, from entry *start* on; what was pruned has nothing left to compare."""

@@ -17,6 +17,7 @@ A pruned log begins at its minimum, with the checkpoint logged there; a log open
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import cast
 
 from app.audit.cosign import CosignVerifier
@@ -28,7 +29,7 @@ from app.audit.members import Entry
 from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint
 from app.audit.place import UNNAMED, Minima, Place
 from app.audit.pruning import DETAIL as PRUNE_DETAIL
-from app.audit.published import HALT
+from app.audit.published import HALT, RESUME
 from app.audit.report import Report
 from app.audit.streams import RawEntry, RawHead, Streams, snapshot
 from app.audit.tilecheck import TileCheck
@@ -111,6 +112,8 @@ class _Walk:
         self._tiles = TileCheck(streams, self._place)
         self._kin = streams.kin()
         self._at = _EMPTY_AT
+        # SHA-256 (hex) of the reason of every lift that an entry speaks of.
+        self._resumed: set[str] = set()
         self._counts_elements = False
 
     def run(self, progress: Callable[[int, int], None]) -> Report:
@@ -197,6 +200,8 @@ class _Walk:
         if seq == 0 and said != (Action.TRAIL_REOPEN, Outcome.DONE) and any(number_of(one) < number_of(self._log) for one in self._kin):
             self._find(0, N_("Entri %(seq)s bukan pembukaan jejak baru (trail:reopen), padahal ada jejak sebelumnya."))
         detail = members["detail"]
+        if said == (Action.WITNESS_CHANGE, Outcome.DONE) and detail and detail["type"] == RESUME:
+            self._resumed.add(detail["sha256"])
         if said == (Action.TRAIL_PRUNE, Outcome.DONE) and not (
             detail and detail["type"] == PRUNE_DETAIL and self._minima.named(seq, detail["sha256"])
         ):
@@ -222,6 +227,10 @@ class _Walk:
         # A log that was opened anew stands still for good; its successor says why.
         if self._streams.halt() == HALT and not any(number_of(one) > number_of(self._log) for one in self._kin):
             self._find(None, N_("Jejak ini dihentikan: pihak luar pernah melihat jejak yang lebih panjang atau lain (trail_halt)."))
+        # Of a log that was pruned the entry may be gone with what it spoke of.
+        for reason in () if self._report.minimum else self._streams.lifts():
+            if not isinstance(reason, str) or sha256(reason.encode("utf-8", "surrogateescape")).hexdigest() not in self._resumed:
+                self._find(None, N_("Penghentian jejak dicabut oleh baris trail_halt yang tidak disebut entri mana pun."))
         for stranger in self._streams.strangers(self._kin):
             seq = _entry_of(stranger.table, stranger.number)
             self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=stranger.table)

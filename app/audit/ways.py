@@ -8,17 +8,19 @@ is asked, one look costs no more than ``Reach`` allows; how far it came is said.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, func, select, text, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, SQLColumnExpression, any_, bindparam, func, select, text, tuple_
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from app.audit.tables import TrailEntry
 
-# Entries held against the rest of the question in one statement.
-_CHUNK = 500
+# Entries held against the rest of the question in the first statement, which mostly finds a page; the second takes the others.
+_FIRST = 500
 # A row met by its number costs as much as so many in the covering index.
 _SEEK = 8
 
@@ -116,14 +118,21 @@ def look(
     if not rest:
         return Looked(chosen.newest(session, window, limit), None)
     on_it = chosen.newest(session, window, reach.cap + 1)
+    held = on_it[: reach.cap]
     found: list[int] = []
-    for start in range(0, min(len(on_it), reach.cap), _CHUNK):
-        chunk = on_it[start : min(start + _CHUNK, reach.cap)]
-        query = select(TrailEntry.seq).where(TrailEntry.log == log, TrailEntry.seq.in_(chunk), *rest)
+    for chunk in (held[:_FIRST], held[_FIRST:]):
+        query = select(TrailEntry.seq).where(TrailEntry.log == log, _among(session, chunk), *rest)
         found += session.scalars(query.order_by(TrailEntry.seq.desc()).limit(limit - len(found)))
         if len(found) == limit:
             return Looked(found, None)
-    return Looked(found, on_it[reach.cap - 1] if len(on_it) > reach.cap else None)
+    return Looked(found, held[-1] if len(on_it) > reach.cap else None)
+
+
+def _among(session: Session, numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition that an entry's number is one of *numbers*, all of them as one parameter."""
+    if session.get_bind().dialect.name == "sqlite":
+        return TrailEntry.seq.in_(select(func.json_each(json.dumps(numbers)).table_valued("value").c.value))
+    return TrailEntry.seq == any_(bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger), unique=True))
 
 
 def _choose(session: Session, ways: Sequence[Way], window: Window, reach: Reach) -> Way | None:

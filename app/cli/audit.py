@@ -16,7 +16,7 @@ from app.audit.family import up_to
 from app.audit.note import Signer
 from app.audit.proof import MAGIC, tlog_proof
 from app.audit.report import Report
-from app.audit.stamp import verify_stamps
+from app.audit.stamp import contradictions, verify_stamps
 from app.audit.static import export_tiles
 from app.audit.tables import TrailHead
 from app.audit.verify import StoredPayload, verify
@@ -151,7 +151,9 @@ def _logs(house: House, chosen: str | None) -> list[str]:
 def _stamps(house: House, log: str) -> Iterator[tuple[int, str | None]]:
     """Yield each time stamp's size, and what is wrong with it; nothing where no authority is set."""
     roots = house.openlog.timestamp_roots
-    return verify_stamps(house.store, log, roots) if roots else iter(())
+    if roots:
+        yield from verify_stamps(house.store, log, roots)
+        yield from contradictions(house.store, log)
 
 
 def _witnesses(house: House) -> tuple[Sequence[CosignVerifier], list[Said]]:

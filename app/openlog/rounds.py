@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import structlog
 from sqlalchemy import func, select
 
 from app.audit import headguard, published, stamp
+from app.audit.entry import draft_for
 from app.audit.tables import TrailEntry
 from app.jobs.desk import Jobs
+from app.kernel.actor import host_actor
 from app.kernel.errors import NotThere, SealBroken, UnsafeStart
+from app.kernel.fields import Action, Outcome
 from app.openlog import publisher
 from app.openlog.publisher import publish
 from app.openlog.room import OpenLog
-from app.openlog.witnesses import missing_rows
+from app.openlog.witnesses import missing_rows, unfounded_lifts
 
 # Stamps are due hourly; looking more often costs one query, and an authority that was away is asked again soon.
 STAMP_SECONDS = 300.0
@@ -64,6 +68,8 @@ def demand_safe_start(room: OpenLog, now: datetime) -> None:
             raise UnsafeStart(
                 f"{gone} approved lists of witnesses are gone from the database though the log tells of them; run gardu audit verify"
             )
+        if unfounded := unfounded_lifts(room):
+            raise UnsafeStart(f"{unfounded} halts of log {room.log} were lifted by rows that no entry speaks of; run gardu audit verify")
         publish(room, now, ask_again=True)
     except SealBroken as broken:
         raise UnsafeStart(broken.detail) from None
@@ -94,15 +100,20 @@ def _demand_not_halted(room: OpenLog) -> None:
         raise UnsafeStart(f"log {room.log} is halted since {found.at:%Y-%m-%d %H:%M} UTC: {found.reason}. See docs/retention.md")
 
 
-def resume(room: OpenLog, reason: str, now: datetime) -> int:
-    """Lift a halt and return the size that was claimed: somebody has found out that the witness is wrong, not we.
+def resume(room: OpenLog, reason: str, now: datetime) -> tuple[int, int]:
+    """Lift a halt, together with its entry, and return the size that was claimed and the entry's number.
 
-    Claims of up to that size no longer stop the log. Raises NotThere when it is not halted.
+    For when somebody has found out that the witness is wrong, not we: claims of up to that size no longer stop the log. Raises NotThere
+    when it is not halted, TrailDown.
     """
     with room.guard.store.reading() as session:
         found = published.halted(session, room.log)
     if found is None:
         raise NotThere(f"log {room.log} is not halted")
     at = max(now, found.at + timedelta(microseconds=1))
-    published.lift(room.guard.store, room.log, published.Halt(found.size, reason, found.note, at))
-    return found.size
+    detail = (published.RESUME, sha256(reason.encode()).digest())
+    draft = draft_for(host_actor(), Action.WITNESS_CHANGE, Outcome.DONE, now, detail=detail)
+    with room.guard.store.writing() as session:
+        published.lift_within(session, room.log, published.Halt(found.size, reason, found.note, at))
+        receipt = room.guard.trail.append_within(session, draft)
+    return found.size, receipt.seq

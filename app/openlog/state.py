@@ -12,7 +12,7 @@ from app.kernel.errors import SealBroken
 from app.openlog.room import OpenLog
 from app.openlog.witnesses import Standing, standing
 
-# Missing stamps are shown for so long; older ones are found by ``gardu audit verify``.
+# Missing stamps are shown for so long; entries that a later stamp contradicts are found by ``gardu audit verify`` however old.
 LOOK_BACK = timedelta(hours=24)
 
 

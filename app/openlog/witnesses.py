@@ -23,6 +23,7 @@ from app.audit import published
 from app.audit.canonical import Json
 from app.audit.entry import parse
 from app.audit.family import up_to
+from app.audit.members import Detail
 from app.audit.published import Cosignature
 from app.audit.quorum import Policy
 from app.audit.tables import TrailEntry
@@ -236,14 +237,31 @@ def missing_rows(room: OpenLog) -> int:
     Reads the log's index; for starts and verifications, not for every page. Raises SealBroken, StoreDown.
     """
     known = sum(one.state == APPROVED for one in lists(room.books))
-    told = (TrailEntry.log.in_(up_to(room.log)), TrailEntry.action == Action.WITNESS_CHANGE.value, TrailEntry.outcome == Outcome.DONE.value)
+    return max(0, sum(detail["type"] == DETAIL for detail in _recorded(room)) - known)
+
+
+def unfounded_lifts(room: OpenLog) -> int:
+    """Return how many lifts of a halt no entry speaks of: whoever adds such a row makes the guard deaf to its witnesses.
+
+    Costs as ``missing_rows``. Raises SealBroken, StoreDown.
+    """
+    with room.guard.store.reading() as session:
+        reasons = published.lifts(session, room.log)
+    told = {detail["sha256"] for detail in _recorded(room) if detail["type"] == published.RESUME} if reasons else set()
+    return sum(sha256(reason.encode()).hexdigest() not in told for reason in reasons)
+
+
+def _recorded(room: OpenLog) -> list[Detail]:
+    """Return what the entries of every change that was made digest."""
+    told = (
+        TrailEntry.log.in_(up_to(room.log)), TrailEntry.action == Action.WITNESS_CHANGE.value, TrailEntry.outcome == Outcome.DONE.value,
+    )  # fmt: skip
     with room.guard.store.reading() as session:
         bodies = session.scalars(select(TrailEntry.body).where(*told)).all()
     try:
-        details = [parse(body)["detail"] for body in bodies]
+        return [detail for body in bodies if (detail := parse(body)["detail"]) is not None]
     except (BadInput, TypeError, AttributeError):
-        raise SealBroken("an entry that approved a list of witnesses is no entry any more; run gardu audit verify") from None
-    return max(0, sum(detail is not None and detail["type"] == DETAIL for detail in details) - known)
+        raise SealBroken("an entry that changed the witnesses is no entry any more; run gardu audit verify") from None
 
 
 def _demand_keeper(actor: Actor) -> None:

@@ -16,7 +16,7 @@ from app.audit.tables import TrailPublished
 from app.kernel.errors import BadInput, Conflict, GarduError, SealBroken, StoreDown, Unavailable
 from app.store.engine import Store
 from tests.audit.tsa_kit import NOW, Authority, serving
-from tests.trail_kit import ORIGIN, draft, fill, run
+from tests.trail_kit import ORIGIN, draft, fill, run, trail_on
 
 NOTE = f"{ORIGIN}\n3\n{'A' * 43}=\n\n— {ORIGIN} {'A' * 92}\n"
 HOUR = timedelta(hours=1)
@@ -373,3 +373,20 @@ def test_a_log_without_an_authority_is_all_gaps(store: Store) -> None:
 
     assert stamp.gaps(store, ORIGIN, NOW - HOUR, NOW + 3 * HOUR) == [NOW]
     assert stamp.newest(store, ORIGIN) is None
+
+
+def test_entries_that_contradict_a_stamp_are_found(store: Store) -> None:
+    """Dated long before a stamp they come after, or after a stamp they stand behind; what began a little earlier is no lie."""
+    stamped = [(2, NOW + timedelta(hours=1)), (4, NOW + timedelta(hours=2))]
+    moments = [NOW, NOW + timedelta(minutes=50), NOW + timedelta(minutes=45), NOW + timedelta(minutes=110), NOW + timedelta(minutes=119)]
+    fill(store, [(draft(number, at=at), None) for number, at in enumerate(moments)])
+    for size, at in stamped:
+        stamp.store_stamp(store, ORIGIN, size, "https://tsa.example/", b"token", at)
+    assert list(stamp.contradictions(store, ORIGIN)) == []
+
+    trail = trail_on(store)
+    trail.append(draft(5, at=NOW + timedelta(minutes=5)))
+    assert list(stamp.contradictions(store, ORIGIN)) == [(4, stamp.BACKDATED)]
+    trail.append(draft(6, at=NOW + timedelta(hours=9)))
+    stamp.store_stamp(store, ORIGIN, 7, "https://tsa.example/", b"token", NOW + timedelta(hours=3))
+    assert list(stamp.contradictions(store, ORIGIN)) == [(4, stamp.BACKDATED), (7, stamp.AHEAD)]

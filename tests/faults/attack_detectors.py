@@ -11,12 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from app.audit import published, stamp
 from app.audit.export import export
 from app.audit.static import export_tiles
-from app.audit.tables import TrailEntry, TrailStamp
 from app.cli.audit import _findings
 from app.cli.shell import Shell
 from app.kernel.errors import GarduError, TrailDown, UnsafeStart
@@ -120,20 +117,11 @@ def by_mirror(world: World) -> Found:
 
 
 def by_stamps(world: World) -> Found:
-    """Time stamps: that each holds, which hours lack one, and by hand, which entries their moments contradict."""
+    """Time stamps: that each holds, which hours lack one, and which entries their moments contradict, as `gardu audit verify` asks."""
     store, found = world.house.store, Found()
     wrong = [f"{size}: {what}" for size, what in stamp.verify_stamps(store, world.log, world.prepared.roots) if what]
     gaps = stamp.gaps(store, world.log, NOW, world.now())
-    with store.reading() as session:
-        stamps = session.execute(select(TrailStamp.size, TrailStamp.at)).all()
-        dated = session.execute(select(TrailEntry.seq, TrailEntry.at).order_by(TrailEntry.seq)).all()
-    # Below the size: made before the stamp. From it on: not made long before, for then it would stand in what was stamped.
-    lies = [
-        f"entry {seq} is dated {at:%d %H:%M}, the stamp over {size} entries {moment:%d %H:%M}"
-        for size, moment in stamps
-        for seq, at in dated
-        if (seq < size and at > moment + stamp.MAX_APART) or (seq >= size and at < moment - stamp.MAX_APART)
-    ]
+    lies = [f"{size}: {what}" for size, what in stamp.contradictions(store, world.log)]
     said = {"token": wrong, "gap": [f"{hour:%H:%M}" for hour in gaps], "date": lies}
     found |= {name: "; ".join(reasons) for name, reasons in said.items() if reasons}
     return found

@@ -297,20 +297,20 @@ ATTACKS = (
     Attack(
         "19b", "A halt lifted by a row, without the entry of `gardu audit resume`", "lift_a_halt",
         cells(
-            no("does not look for the entry"), SHORTER, no("its claim counts as set aside"), FEWER, BEHIND, no("hours that are gone need none")
+            yes("no entry speaks of the lift", verify="tidak disebut entri mana pun"), SHORTER, no("its claim counts as set aside"), FEWER, BEHIND, no("hours that are gone need none")
         ),
-        "A lift of a huge size makes the guard deaf to the witness, and verify does not ask for the entry that belongs to a lift. "
+        "A lift of a huge size makes the guard deaf to the witness; verify, and the next start where no head guard speaks first, miss the entry that belongs to a lift. "
         "The witness still signs nothing, so freshness ends, the gates stay shut, and a policy refuses what is published.",
         old=True,
     ),
     Attack(
         "20", "Entries dated back", "date_back",
         cells(
-            no("order is the number"), no("order is the number"), no("signs a tree, not its dates"), SAME, ELSEWHERE,
-            yes("older than a stamp they stand behind", date="entry 290 is dated 01 03:10, the stamp over 270 entries 01 03:20"),
+            yes("entries and stamps contradict each other", verify="bertanggal jauh sebelumnya"), no("order is the number"), no("signs a tree, not its dates"), SAME, ELSEWHERE,
+            yes("older than a stamp they stand behind", date="bertanggal jauh sebelumnya"),
         ),
         "An entry that is older than a stamp would stand in what was stamped, and it does not. "
-        "No command compares the two: it is done by hand from an export and the stamps, as the test does.",
+        "`gardu audit verify` compares the two where an authority is set, and says so from half an hour on: work that takes less may be dated when it began.",
     ),
     Attack(
         "21a", "The witness lies: it claims to have signed a huge size", "claim_a_huge_size",

@@ -188,7 +188,8 @@ def test_two_witnesses_may_stop_the_log_in_one_moment(world: World) -> None:
 
 def test_a_lift_without_its_entry_leaves_the_gates_shut(world: World) -> None:
     """Row 19b: whoever silenced the witness has not made it sign."""
-    published.lift(world.house.store, world.log, Halt(10**9, "x", "", world.now()))
+    with world.house.store.writing() as session:
+        published.lift_within(session, world.log, Halt(10**9, "x", "", world.now()))
     world.apps["a"] = scripted(lambda _text, _old: (409, "text/x.tlog.size", "100000\n"))
 
     assert by_witness(world) == {}

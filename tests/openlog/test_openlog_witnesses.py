@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from app.audit import published
 from app.audit.cosign import Cosigner
 from app.audit.note import Signer
-from app.audit.published import Cosignature, Published, put_published
+from app.audit.published import Cosignature, Halt, Published, put_published
 from app.audit.quorum import parse_policy
 from app.audit.trail import Trail
 from app.factory import House
@@ -160,6 +161,19 @@ def test_a_change_of_a_row_past_us_is_seen(house: House) -> None:
         session.execute(text("DELETE FROM witness_policy"))
     with pytest.raises(UnsafeStart, match="1 approved lists of witnesses are gone"):
         rounds.demand_safe_start(house.openlog, house.clock.now())
+
+
+def test_a_lift_that_no_entry_speaks_of_stops_the_start(house: House) -> None:
+    """Whoever adds such a row makes the guard deaf to its witnesses; one with its entry is nobody's harm."""
+    now, room = house.clock.now(), house.openlog
+    published.halt(house.store, room.log, Halt(99, "uji", "", now))
+    rounds.resume(room, "saksi keliru", now)
+    rounds.demand_safe_start(room, now)
+    with house.store.writing() as session:
+        published.lift_within(session, room.log, Halt(10**9, "diam-diam", "", now + timedelta(hours=1)))
+
+    with pytest.raises(UnsafeStart, match="1 halts of log"):
+        rounds.demand_safe_start(room, now)
 
 
 def test_proposing_the_same_list_again_is_refused(house: House) -> None:
