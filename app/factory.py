@@ -33,6 +33,7 @@ from app.mandates.room import Mandates
 from app.openlog import page_routes as openlog_pages
 from app.openlog import rounds
 from app.openlog import routes as openlog_routes
+from app.openlog.evidence import Outside
 from app.openlog.room import EXTENSION as OPENLOG
 from app.openlog.room import Books, OpenLog
 from app.openlog.witnesses import Watch
@@ -204,7 +205,9 @@ def web_app(house: House) -> Flask:
         app.register_blueprint(blueprint)
     intake_routes.install(app, house.roll)
     mandates_routes.install(app, house.mandates)
-    oversight_routes.install(app, Oversight(house.guard, house.identity, house.jobs, house.mandates, settings.data / EXPORTS))
+    oversight_routes.install(
+        app, Oversight(house.guard, house.identity, house.jobs, house.mandates, settings.data / EXPORTS, Outside(house.openlog))
+    )
     subjects_routes.install(app, Subjects(house.guard, house.identity, house.mandates))
     admin_routes.install(app, Admin(house.guard, house.identity, settings, house.jobs))
     guide_routes.install(app)

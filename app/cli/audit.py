@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +16,6 @@ from app.audit.family import up_to
 from app.audit.note import Signer
 from app.audit.proof import MAGIC, tlog_proof
 from app.audit.report import Report
-from app.audit.stamp import contradictions, verify_stamps
 from app.audit.static import export_tiles
 from app.audit.tables import TrailHead
 from app.audit.verify import StoredPayload, verify
@@ -24,11 +23,11 @@ from app.cli import published, retention, siem
 from app.cli.shell import FOUND, Shell, command, host_actor
 from app.custody.storecheck import check_store
 from app.factory import House
-from app.kernel.errors import BadInput, SealBroken, TrailDown, Unavailable
+from app.kernel.errors import BadInput, TrailDown, Unavailable
 from app.kernel.fields import Action, Outcome
 from app.kernel.regions import NATION
+from app.openlog import evidence
 from app.openlog.publisher import publish
-from app.openlog.witnesses import missing_rows, standing
 from app.web.i18n import translator
 
 # Findings shown; the first is what matters, the rest says how far it goes.
@@ -87,7 +86,8 @@ def _findings(
     shell: Shell, house: House, with_store: bool, known: list[str], chosen: str | None, words: Callable[[str], str]
 ) -> list[Said]:
     guard = house.guard
-    witnesses, found = _witnesses(house)
+    witnesses = evidence.keys(house.openlog)
+    found = [(guard.log, one.seq, words(one.message) % one.params) for one in evidence.findings(house.openlog)]
     logs = _logs(house, chosen)
     size = 0
     for log in logs:
@@ -95,7 +95,7 @@ def _findings(
             shell, house, log, [note for note in known if note.startswith(f"{log}\n")] if len(logs) > 1 else known, witnesses
         )
         mine = [(log, finding.seq, words(finding.message) % finding.params) for finding in report.findings]
-        mine += [(log, size - 1, f"{words(wrong)} ({size})") for size, wrong in _stamps(house, log) if wrong is not None]
+        mine += [(log, one.seq, words(one.message)) for one in evidence.stamp_findings(house.openlog, log)]
         begins = f", from entry {report.minimum} on" if report.minimum else ""
         shell.say(f"{report.size} entries of {log}{begins}: {'good' if not mine else 'TAMPERED'}")
         found, size = found + mine, report.size
@@ -146,23 +146,6 @@ def _logs(house: House, chosen: str | None) -> list[str]:
     if chosen not in mine:
         raise BadInput(f"{chosen} is no log of this installation; there are {', '.join(mine)}", field="log")
     return [chosen]
-
-
-def _stamps(house: House, log: str) -> Iterator[tuple[int, str | None]]:
-    """Yield each time stamp's size, and what is wrong with it; nothing where no authority is set."""
-    roots = house.openlog.timestamp_roots
-    if roots:
-        yield from verify_stamps(house.store, log, roots)
-        yield from contradictions(house.store, log)
-
-
-def _witnesses(house: House) -> tuple[Sequence[CosignVerifier], list[Said]]:
-    """Return the witnesses' keys, and what is wrong with the list of them."""
-    try:
-        keys, gone = standing(house.openlog.books, house.clock.now()).policy.verifiers, missing_rows(house.openlog)
-    except SealBroken as broken:
-        return (), [(house.guard.log, None, broken.detail)]
-    return keys, [(house.guard.log, None, f"witness_policy: {gone} approved lists that the log tells of are gone")] if gone else []
 
 
 def _note(file: Path) -> str:

@@ -86,9 +86,9 @@ def _work(room: Oversight, job: JobView, progress: Progress) -> Mapping[str, Jso
 
     report = verify(
         guard.store, guard.log, guard.trail.vkey, open_payload=open_payload, token=guard.payloads.token,
-        progress=lambda done, total: progress(done, total * parts),
+        progress=lambda done, total: progress(done, total * parts), witnesses=room.outside.keys(),
     )  # fmt: skip
-    found = list(report.findings)
+    found = [*report.findings, *islice(room.outside.findings(), SHOWN + 1)]
     if with_store:
         found += _store_findings(room, lambda done, total: progress(total + done, total * 2))
     now, worker = room.identity.clock.now(), _worker(job)

@@ -266,7 +266,7 @@ ATTACKS = (
     Attack(
         "18a", "The approved list of witnesses deleted", "delete_the_list",
         cells(
-            yes("the log tells of it", verify="1 approved lists that the log tells of are gone"),
+            yes("the log tells of it", verify="barisnya hilang (witness_policy): 1"),
             UNCOSIGNED,
             no("is not asked any more"),
             SAME,
