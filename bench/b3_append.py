@@ -17,7 +17,7 @@ from sqlalchemy import Table, insert
 
 from app.audit.canonical import encode
 from app.audit.content import pack, visit_commitment
-from app.audit.entry import Draft, draft_for, leaf_hash, prepare, subjects_root
+from app.audit.entry import Draft, draft_for, leaf_hash, opened_bits, prepare, subjects_root
 from app.audit.tables import TouchIndex, TrailEntry, TrailPayload
 from app.audit.trail import MAX_BATCH
 from app.factory import House
@@ -163,7 +163,8 @@ def _record(house: House, draft: Draft, payload: SealedPayload) -> Record:
     """Return the rows of an entry without log and number."""
     body = prepare(draft, payload, log=house.guard.log).at(0, bytes(32))
     words = (draft.actor, draft.office, draft.action.value, draft.outcome.value, draft.scope, draft.purpose, draft.request)
-    return (leaf_hash(body), body, draft.at, *words), (payload.day, payload.wrapped, payload.sealed), payload.tokens
+    copied = (*words, draft.mandate, opened_bits(draft.fields))
+    return (leaf_hash(body), body, draft.at, *copied), (payload.day, payload.wrapped, payload.sealed), payload.tokens
 
 
 def _event(house: House) -> Event:
