@@ -170,7 +170,7 @@ def tampered(line: int, change: Callable[[bytes], bytes]) -> Callable[[bytes], b
 FORGERIES: list[tuple[Callable[[bytes], bytes], str]] = [
     (tampered(3, lambda one: one.replace(b"done", b"fail")), "line 4|follow"),
     (tampered(3, lambda one: one.replace(b'"at":"2026', b'"at":"2025')), "follow|not the database's"),
-    (tampered(-2, lambda one: one.replace(b"A", b"B")), "checkpoint"),
+    (tampered(-2, lambda one: one[:-5] + (b"A" if one[-5:-4] != b"A" else b"B") + one[-4:]), "checkpoint"),
     (lambda raw: raw.replace(b"gardu/1", b"gardu/3"), "not a whole"),
     (lambda raw: raw[: len(raw) // 2], "line|checkpoint"),
     (lambda raw: b"", "no export"),
