@@ -19,12 +19,13 @@ from app.audit.cosign import MLDSA_AVAILABLE, Cosigner, Kind
 from app.audit.note import Signer
 from app.audit.trail import Trail
 from app.custody import keys as custody_keys
+from app.custody import policyload
 from app.guide import routes as guide_routes
 from app.identity import gate
 from app.identity import routes as identity_routes
 from app.identity.room import Card, Identity
 from app.jobs.desk import Jobs
-from app.kernel.actor import Actor
+from app.kernel.actor import Actor, host_actor
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.errors import KeysDown, Unavailable, UnsafeStart
 from app.kernel.fields import Stage
@@ -171,6 +172,7 @@ def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProv
     """Build the web application. Raises UnsafeStart, KeysDown, StoreDown: it refuses to start incomplete or unsafe."""
     provider = provider or open_keyring(settings, passphrase(settings, os.environ))
     house = join(settings, provider, clock, queue=True)
+    policyload.adopt(house.guard, host_actor(), house.clock.now())
     app = web_app(house)
     if settings.embedded_jobs:
         house.jobs.work()

@@ -15,6 +15,7 @@ from gunicorn.app.base import BaseApplication
 
 from app.audit.entry import draft_for
 from app.cli.shell import Shell, command, host_actor
+from app.custody import policyload
 from app.factory import create_app, join, open_keyring, passphrase
 from app.kernel.clock import SystemClock
 from app.kernel.errors import UnsafeStart
@@ -79,6 +80,8 @@ def start(settings: Settings, provider: KeyProvider, host: str, port: int) -> No
             policy=house.guard.policies.hash, sop="demo" if settings.demo else None,
         )
     )  # fmt: skip
+    # Here, before the workers start: they then find the entry, and none writes its own.
+    policyload.adopt(house.guard, host_actor(), house.clock.now())
     house.close()
     log_to_stdout()
     Server(

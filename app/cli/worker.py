@@ -11,7 +11,9 @@ import click
 
 from app.cli import serve
 from app.cli.shell import Shell, command
+from app.custody import policyload
 from app.factory import join, open_keyring, passphrase, web_app
+from app.kernel.actor import host_actor
 from app.openlog import rounds
 
 
@@ -25,6 +27,7 @@ def register(group: click.Group) -> None:
         prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
         house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)), queue=True)
         rounds.demand_safe_start(house.openlog, house.clock.now())
+        policyload.adopt(house.guard, host_actor(), house.clock.now())
         serve.log_to_stdout()
         # The rooms register their work while the pages are put together; nothing is served here.
         web_app(house)

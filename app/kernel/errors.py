@@ -151,7 +151,7 @@ class WitnessStale(Unavailable):
 
     code = "witness-stale"
     public = N_(
-        "Saksi di luar KPU belum menandatangani jejak audit terbaru, maka data provinsi lain belum dapat dibuka. Coba lagi beberapa saat."
+        "Saksi di luar KPU belum menandatangani jejak audit terbaru, maka data ini belum dapat dibuka. Coba lagi beberapa saat."
     )
 
 

@@ -12,20 +12,22 @@ from app.audit.content import pack, visit_commitment
 from app.audit.entry import Members, draft_for, subjects_root
 from app.audit.trail import Receipt, Trail
 from app.kernel.actor import Actor
-from app.kernel.errors import NotThere, StepUpNeeded
+from app.kernel.errors import NotThere, StepUpNeeded, WitnessStale
 from app.kernel.fields import ELEMENTS, Action, Element, Outcome
 from app.kernel.payload import SealedPayload
 from app.kernel.regions import kab_of
 from app.policy.decide import Act, Denied, Grant, Policies
 from app.policy.visit import Visit
 from app.store.engine import Store
-from app.touch.witness import NoWitness, Witnessing
+from app.touch.witness import NoWitness, PolicyEntry, Witnessing
 from app.vault.house import KeyHouse, L1Key
 from app.vault.payload import PayloadBox
 from app.vault.seal import SealedRow
 
 # The rule named in an entry when the engine itself failed; such a decision is always a refusal.
 ENGINE_FAILED = "cedar-error"
+# The rule named while the entry of a changed policy folder waits for a witness.
+UNSEEN_POLICY = "kebijakan-belum-disaksikan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,15 @@ class Guard:
     store: Store
     log: str
     witness: Witnessing = field(default_factory=NoWitness)
+    policy_entry: PolicyEntry = field(default_factory=PolicyEntry)
 
 
 def decide(guard: Guard, actor: Actor, visit: Visit, action: Action, uids: tuple[str, ...]) -> Grant:
-    """(1) May they see? A refusal is durable before the caller hears of it. Raises NotThere (recorded), TrailDown."""
+    """(1) May they see? A refusal is durable before the caller hears of it.
+
+    Raises NotThere (recorded), WitnessStale while changed policies wait for a witness (recorded), TrailDown.
+    """
+    _demand_seen(guard, actor, visit, action, uids)
     try:
         return guard.policies.decide(visit)
     except Denied as no:
@@ -51,13 +58,23 @@ def decide(guard: Guard, actor: Actor, visit: Visit, action: Action, uids: tuple
 
 
 def permitted(guard: Guard, actor: Actor, visit: Visit, act: Act, elements: tuple[Element, ...], action: Action) -> tuple[str, ...]:
-    """(1) May they do *act* on every one of *elements*? Return the rules that say so. Raises NotThere or StepUpNeeded (recorded), TrailDown."""
+    """(1) May they do *act* on every one of *elements*? Return the rules that say so.
+
+    Raises NotThere, StepUpNeeded, or WitnessStale as ``decide`` (all recorded), TrailDown.
+    """
+    _demand_seen(guard, actor, visit, action, ())
     try:
         return guard.policies.permits(visit, act, elements)
     except Denied as no:
         record_act(guard, actor, visit, action, Outcome.DENIED, (), rules_of(no))
         refused = StepUpNeeded if fresh_would(guard, visit, act, elements) else NotThere
         raise refused(f"{act.value} refused by {', '.join(no.rules) or 'no rule'}") from None
+
+
+def _demand_seen(guard: Guard, actor: Actor, visit: Visit, action: Action, uids: tuple[str, ...]) -> None:
+    if not guard.policy_entry.is_seen(guard.witness, visit.moment):
+        record_act(guard, actor, visit, action, Outcome.DENIED, uids, (UNSEEN_POLICY,))
+        raise WitnessStale("the policies were changed, and no witness has signed the entry that says so yet; see /log")
 
 
 def fresh_would(guard: Guard, visit: Visit, act: Act, elements: tuple[Element, ...]) -> bool:

@@ -9,7 +9,7 @@ from app.policy.decide import SEARCH_NEEDS_FULL, WRONG_LEVEL
 from app.policy.engine import NO_RULE
 from app.touch.change import MOVED, SAME_VALUE, STALE, TAKEN
 from app.touch.fresh import STALE_WITNESS
-from app.touch.record import ENGINE_FAILED
+from app.touch.record import ENGINE_FAILED, UNSEEN_POLICY
 
 RULES: Mapping[str, str] = {
     NO_RULE: N_("Tidak ada aturan yang mengizinkannya."),
@@ -21,4 +21,5 @@ RULES: Mapping[str, str] = {
     TAKEN: N_("NIK itu sudah dipakai pemilih lain."),
     MOVED: N_("Data berubah sementara diperbaiki."),
     STALE_WITNESS: N_("Tanda tangan saksi lebih tua dari 15 menit, maka provinsi lain tidak dibuka."),
+    UNSEEN_POLICY: N_("Kebijakan baru diganti dan belum ditandatangani saksi, maka belum membuka apa pun."),
 }
