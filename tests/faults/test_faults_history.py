@@ -82,6 +82,7 @@ def test_the_checker_sees_what_it_should(calls: Sequence[Call], what: str) -> No
     assert (not found) if not what else any(what in one for one in found)
 
 
+@pytest.mark.slow
 def test_two_processes_append_fifty_thousand_entries(database: str, store: Store) -> None:
     """Each acknowledged once, none lost, none out of order; the sequence has no gap."""
     calls = told(*(appender(database, name, 64, 25_000) for name in ("a", "b")))

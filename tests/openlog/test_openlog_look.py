@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from app.factory import House
-from tests.browser import violations
+from tests import browser as looks
 from tests.openlog.openlog_kit import OTHER, install_list
 from tests.openlog.pages_kit import BOTH, EITHER, NONE, REASON, Pages, cosign, halted, publish_now, receipt, with_authority
 from tests.walk_kit import size
@@ -36,16 +36,9 @@ def serving(pages: Pages) -> Iterator[str]:
 
 
 def trouble(page: Page, where: str) -> list[str]:
-    """Return what axe finds with every fold open, in both themes and sizes, and sideways scrolling."""
+    """Return what axe finds with every fold open, and sideways scrolling."""
     page.evaluate("document.querySelectorAll('details:not(.menu)').forEach(d => { d.open = true })")
-    found = []
-    for theme, width in (("light", 320), ("dark", 320), ("light", 1280), ("dark", 1280)):
-        page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two above
-        found += [f"{where} {theme} {width}: {rule} {html[:200]}" for rule, html, _ in violations(page, colours_only=theme != "light")]
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            found.append(f"{where} {theme} {width}: scrolls sideways")
-    return found
+    return looks.trouble(page, where)
 
 
 def open_as(browser: Browser, pages: Pages, url: str, language: str, name: str = "") -> Page:

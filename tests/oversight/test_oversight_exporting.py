@@ -335,6 +335,7 @@ def test_what_a_dead_process_left_is_swept(one: History) -> None:
     assert [file.name for file in room.exports.iterdir()] == ["tmpnew"]
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(tmp_path: Path, one: History) -> None:
     """Twenty thousand rows take no more memory than two thousand, in any form."""
     import tracemalloc

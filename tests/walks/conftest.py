@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -70,15 +72,30 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo's data, made by its command once for all processes of this run; to be copied."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "demo" / "demo-loaded").exists():
+            gardu("demo", "--data", str(shared / "demo"), "--no-serve")
+    return shared / "demo"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Iterator[Demo]:
     """Serve a fresh demo on a free port."""
-    with serving(tmp_path_factory.mktemp("demo")) as started:
+    with serving(tmp_path_factory.mktemp("demo"), made) as started:
         yield started
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Demo]:
-    """Make a demo in *folder*, serve it on a free port, stop it at the end."""
+def serving(folder: Path, made: Path | None = None) -> Iterator[Demo]:
+    """Make a demo in *folder*, or take up the one that is there or a copy of *made*; serve it on a free port, stop it at the end."""
+    if made is not None:
+        shutil.copytree(made, folder / "data")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -94,7 +111,7 @@ def serving(folder: Path) -> Iterator[Demo]:
         yield Demo(url, folder / "data", json.loads((folder / "logins.json").read_text()), process, {})
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _wait(url: str, process: subprocess.Popen[str], log: Path) -> None:

@@ -127,12 +127,12 @@ def put_on_the_list(demo: Demo, browser: Browser, witness: Witness) -> None:
         person.context.close()
 
 
-def test_bawaslu_sees_its_own_signature_and_catches_a_fork(tmp_path: Path, browser: Browser) -> None:
+def test_bawaslu_sees_its_own_signature_and_catches_a_fork(tmp_path: Path, browser: Browser, made: Path) -> None:
     """The whole story, with two guards made of one and a forger who has the log's key."""
     here, there = tmp_path / "kpu", tmp_path / "kembali"
     here.mkdir()
     page = browser.new_context(locale="id-ID").new_page()
-    with serving(here) as demo:
+    with serving(here, made) as demo:
         log = text_of(f"{demo.url}/log/key").splitlines()[0]
         with witnessing(tmp_path / "saksi", log) as witness:
             said = until(page, f"{demo.url}/log", lambda text: "entri diumumkan" in text)
