@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -19,7 +20,8 @@ from app.audit.cosign import MLDSA_AVAILABLE, Cosigner, Kind
 from app.audit.note import Signer
 from app.audit.trail import Trail
 from app.custody import keys as custody_keys
-from app.custody import policyload
+from app.custody import policyload, rotation_rounds
+from app.custody.room import Custody
 from app.guide import routes as guide_routes
 from app.identity import gate
 from app.identity import routes as identity_routes
@@ -51,7 +53,8 @@ from app.subjects.room import Subjects
 from app.touch import Guard
 from app.vault.envelope import INFO_LOG_MLDSA, expand
 from app.vault.house import KeyHouse
-from app.vault.keys.local import LocalKeyring
+from app.vault.keys import opening
+from app.vault.keys.opening import Prompt, Secrets
 from app.vault.keys.provider import KeyProvider
 from app.vault.payload import PayloadBox
 from app.vault.records import RecordSeal
@@ -116,9 +119,18 @@ def passphrase(settings: Settings, environ: Mapping[str, str], prompt: Callable[
     raise UnsafeStart(f"no passphrase: give systemd credential {CREDENTIAL!r}, GARDU_PASSPHRASE_FD, or run at a terminal")
 
 
-def open_keyring(settings: Settings, secret: str) -> KeyProvider:
-    """Open the local keyring. Raises KeysDown for a wrong passphrase or a torn file."""
-    return LocalKeyring.open(settings.keyring, secret)
+def open_keys(settings: Settings, environ: Mapping[str, str], prompt: Prompt | None = None) -> KeyProvider:
+    """Open the key provider that the settings name, with its secret (docs/keys.md). prompt: asks at the terminal for what it is told.
+
+    Raises UnsafeStart when it is incomplete or its secret is not at hand, KeysDown when it cannot work.
+    """
+    return opening.open_keys(settings, secrets_of(settings, environ, prompt))
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str], prompt: Prompt | None) -> Secrets:
+    """Say where the provider's secrets come from; nothing is asked yet."""
+    ask = None if prompt is None else partial(prompt, "Passphrase")
+    return Secrets(environ, lambda: passphrase(settings, environ, ask), prompt)
 
 
 def join(
@@ -170,7 +182,7 @@ def _second_key(origin: str, secret: bytes) -> Cosigner | None:
 
 def create_app(settings: Settings, clock: Clock | None = None, provider: KeyProvider | None = None) -> Flask:
     """Build the web application. Raises UnsafeStart, KeysDown, StoreDown: it refuses to start incomplete or unsafe."""
-    provider = provider or open_keyring(settings, passphrase(settings, os.environ))
+    provider = provider or open_keys(settings, os.environ)
     house = join(settings, provider, clock, queue=True)
     policyload.adopt(house.guard, host_actor(), house.clock.now())
     app = web_app(house)
@@ -217,6 +229,7 @@ def web_app(house: House) -> Flask:
     app.register_blueprint(openlog_routes.blueprint)
     app.register_blueprint(openlog_pages.blueprint)
     rounds.register(house.openlog, house.jobs)
+    rotation_rounds.register(Custody(house.guard, house.identity, house.mandates.seals), house.jobs)
     app.add_url_rule("/healthz", "healthz", gate.public(lambda: _health(house)))
     return app
 

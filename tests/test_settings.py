@@ -200,3 +200,77 @@ def test_a_folder_that_does_not_come_with_gardu_is_named() -> None:
     """An installed wheel without its data says so."""
     with pytest.raises(UnsafeStart, match="no-such-folder/"):
         shipped("no-such-folder")
+
+
+# ---- the key provider ----
+
+TRANSIT = 'provider = "transit"\nurl = "https://vault.kpu.go.id:8200"\nkey = "gardu"\n'
+PKCS11 = 'provider = "pkcs11"\nmodule = "/usr/lib/softhsm/libsofthsm2.so"\ntoken = "kpu"\nkey = "gardu"\n'
+KMS = 'provider = "aws-kms"\nkey = "arn:aws:kms:ap-southeast-3:123456789012:key/681de2eb-51d5-4319-8e49-ea6b8b5fbc6c"\nregion = "ap-southeast-3"\n'
+
+
+def _with_keys(folder: Path, table: str, old: str = "") -> Settings:
+    config = _written(folder) / "config.toml"
+    more = f"[keys_old]\n{old}" if old else ""
+    config.write_text(config.read_text("utf-8") + f"[keys]\n{table}{more}", "utf-8")
+    return Settings.load(folder, {})
+
+
+def test_without_a_table_the_keyring_is_the_provider(tmp_path: Path) -> None:
+    """And no variable of the environment chooses another: a provider is chosen in the file."""
+    settings = Settings.load(_written(tmp_path), {"GARDU_KEYS": "aws-kms", "GARDU_KEYS_OLD": "local"})
+
+    assert (settings.keys.provider, settings.keys_old) == ("local", None)
+    assert settings.keyring_old == tmp_path / "keyring-old.json"
+
+
+def test_each_provider_has_its_own_names(tmp_path: Path) -> None:
+    """Relative files lie in the data directory; the old keyring is the present file when keys go to another provider."""
+    transit = _with_keys(tmp_path, TRANSIT + 'ca = "vault.pem"\ntoken_file = "/run/vault/token"\ntimeout = 2\n', 'provider = "local"\n')
+    assert (transit.keys.mount, transit.keys.timeout, transit.keys.ca) == ("transit", 2, tmp_path / "vault.pem")
+    assert transit.keys.token_file == Path("/run/vault/token")
+    assert transit.keyring_old == transit.keyring
+    assert _with_keys(tmp_path, PKCS11).keys.mechanism == "aes-gcm"
+    assert _with_keys(tmp_path, KMS).keys.region == "ap-southeast-3"
+
+
+UNSAFE_KEYS = [
+    ('provider = "vault"\n', "provider 'vault' is none of local, transit, pkcs11, aws-kms"),
+    ('url = "https://x"\n', "unknown setting 'url' for local; known are none"),
+    (TRANSIT + 'token = "hvs.rahasia"\n', "unknown setting 'token' for transit"),
+    (TRANSIT + 'pin = "1234"\n', "unknown setting 'pin'"),
+    ('provider = "transit"\nkey = "gardu"\n', "'url' is missing: transit needs key, url"),
+    ('provider = "pkcs11"\ntoken = "kpu"\nkey = "gardu"\n', "'module' is missing"),
+    ('provider = "aws-kms"\nkey = "681de2eb"\n', "'region' is missing"),
+    (TRANSIT.replace("https://vault.kpu.go.id", "http://vault.kpu.go.id"), "url must be https: over plain http the token"),
+    (TRANSIT.replace("https://vault", "http://127.0.0.1.vault"), "url must be https"),
+    (TRANSIT.replace("https://", "https://u:rahasia@"), "without user or password"),
+    (TRANSIT.replace(":8200", ":8200?x=1"), "without user or password"),
+    (TRANSIT.replace("https://", "ftp://"), "url must be https"),
+    (TRANSIT.replace('"gardu"', '"gardu/../keys"'), "key must be of letters"),
+    (TRANSIT + 'mount = "transit/x"\n', "mount must be of letters"),
+    (TRANSIT + "timeout = 0\n", "timeout must be above 0"),
+    (TRANSIT + "timeout = 61\n", "timeout must be above 0 and at most 60"),
+    (TRANSIT + 'timeout = "5"\n', "'timeout' must be a number"),
+    (TRANSIT + "ca = 5\n", "'ca' must be text"),
+    (PKCS11 + 'mechanism = "aes-cbc"\n', "mechanism must be aes-gcm or aes-kwp"),
+    (KMS.replace("key/681de2eb-51d5-4319-8e49-ea6b8b5fbc6c", "alias/gardu"), "an alias could be pointed at another key"),
+    (KMS + 'endpoint = "http://kms.example"\n', "endpoint must be https"),
+]
+
+
+@pytest.mark.parametrize(("table", "words"), UNSAFE_KEYS, ids=[words for _, words in UNSAFE_KEYS])
+def test_an_incomplete_or_unsafe_provider_does_not_start(tmp_path: Path, table: str, words: str) -> None:
+    """The name that is wrong, the remedy, and no secret that somebody put there by mistake."""
+    with pytest.raises(UnsafeStart) as refused:
+        _with_keys(tmp_path, table)
+
+    assert words in refused.value.detail
+    assert "rahasia" not in refused.value.detail
+
+
+def test_old_and_new_key_must_be_told_apart(tmp_path: Path) -> None:
+    """Two clusters with a key of one name: nobody could say which key is left where."""
+    with pytest.raises(UnsafeStart, match="name the same key"):
+        _with_keys(tmp_path, TRANSIT, TRANSIT.replace("vault.kpu", "vault2.kpu"))
+    assert _with_keys(tmp_path, TRANSIT, TRANSIT.replace('"gardu"', '"gardu-2026"')).keys_old is not None

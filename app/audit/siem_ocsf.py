@@ -67,6 +67,7 @@ KINDS: dict[Action, Kind] = {
     Action.VOTER_IMPORT: _datastore(6, "Create"),
     Action.VOTER_CHANGE: _datastore(2, "Update"),
     Action.VOTER_RETRACT: _datastore(7, "Delete"),
+    Action.VOTER_ERASE: _datastore(7, "Delete"),
     Action.SESSION_LOGIN: _authentication(1, "Logon"),
     Action.SESSION_LOGOUT: _authentication(2, "Logoff"),
     Action.SESSION_STEPUP: _authentication(99, "Step-up"),
@@ -94,6 +95,13 @@ KINDS: dict[Action, Kind] = {
     Action.KEY_CREATE: _api(1, "Create"),
     Action.KEY_ROTATE: _api(3, "Update"),
     Action.KEY_OPEN: _api(2, "Read"),
+    Action.KEY_REWRAP: _api(3, "Update"),
+    Action.KEY_RETIRE: _api(3, "Update"),
+    Action.KEY_DESTROY: _api(4, "Delete"),
+    Action.BACKUP_CREATE: _api(2, "Read"),
+    Action.BACKUP_VERIFY: _api(2, "Read"),
+    Action.BACKUP_RESTORE: _api(1, "Create"),
+    Action.BACKUP_EXPIRE: _api(4, "Delete"),
     Action.SYSTEM_START: Kind(6002, "Application Lifecycle", 3, "Start"),
 }
 

@@ -19,13 +19,14 @@ from app.cli import serve
 from app.cli.install import Plan, install
 from app.cli.shell import Shell, command, host_actor
 from app.custody import keys as custody_keys
-from app.factory import DEMO_PASSPHRASE, House, open_keyring, passphrase
+from app.factory import DEMO_PASSPHRASE, House, open_keys
 from app.identity import accounts
 from app.kernel.clock import SystemClock
 from app.kernel.errors import UnsafeStart
 from app.kernel.fields import Action, Outcome, Stage
 from app.places import Places
 from app.settings import Settings
+from app.vault import age
 from app.voters import dp4, elections
 from app.voters.synth import generate, write_csv
 
@@ -34,6 +35,8 @@ ELECTION, VOTING_DAY = "2029", date(2029, 2, 14)
 ROLLS = (("51.71", 5000), ("51.03", 500))
 SEED = 1
 CREDENTIALS = "demo-credentials.json"
+# The age identity of the demo's backups.
+IDENTITY = "demo-backup-identity"
 _LOADED = "demo-loaded"
 
 
@@ -81,7 +84,7 @@ def prepare(shell: Shell, data: Path, origin: str) -> list[Login]:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = secrets.token_urlsafe(24)
     _private(data / DEMO_PASSPHRASE, secret + "\n")
-    plan = Plan(data, "demo.localhost/gardu/1", "sqlite:///gardu.db", None, origin, demo=True)
+    plan = Plan(data, "demo.localhost/gardu/1", "sqlite:///gardu.db", None, origin, demo=True, more=_backups(data))
     house = install(plan, secret, SystemClock().now())
     try:
         logins = _people(house, data)
@@ -92,6 +95,13 @@ def prepare(shell: Shell, data: Path, origin: str) -> list[Login]:
         house.close()
     _private(data / _LOADED, "")
     return logins
+
+
+def _backups(data: Path) -> dict[str, str]:
+    """Return the settings of backups, sealed to an identity that lies beside the demo; a real one never does."""
+    identity, text = age.Identity.generate()
+    _private(data / IDENTITY, text + "\n")
+    return {"backup_to": "backups", "backup_recipients": identity.recipient}
 
 
 def clear(data: Path) -> None:
@@ -156,13 +166,14 @@ def _samples() -> Iterator[str]:
             yield f"NIK {row['NIK']}   name {row['NAMA']}   born {row['TGL_LHR']}   {row['DESA']} TPS {row['TPS']}"
 
 
-def _show(shell: Shell, logins: list[Login], origin: str) -> None:
+def _show(shell: Shell, logins: list[Login], origin: str, data: Path) -> None:
     shell.say("")
     for login in logins:
         shell.say(f"  {login.role:17} {login.username:18} {login.password:28} {login.totp_secret}  {login.office} / {login.unit}")
     shell.say("")
     shell.say("The last column but one is the authenticator's secret: scan nothing, run   gardu totp SECRET   for a code.")
     shell.say(f"Somebody to look for (synthetic, {Places().name(ROLLS[0][0])}): {next(_samples())}")
+    shell.say(f"For a restore drill (page Cadangan) type what stands in {data / IDENTITY}")
     shell.say(f"Open  {origin}/login")
 
 
@@ -184,8 +195,8 @@ def register(group: click.Group) -> None:
         logins = prepare(shell, data, origin)
         if credentials is not None:
             _private(credentials, json.dumps([asdict(login) for login in logins], indent=1))
-        _show(shell, logins, origin)
+        _show(shell, logins, origin, data)
         shell.result(data=str(data), url=origin, accounts=len(logins))
         if not no_serve:
             settings = Settings.load(data, {**os.environ, "GARDU_PUBLIC_ORIGIN": origin})
-            serve.start(settings, open_keyring(settings, passphrase(settings, {})), "127.0.0.1", port)
+            serve.start(settings, open_keys(settings, {}), "127.0.0.1", port)

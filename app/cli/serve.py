@@ -14,9 +14,9 @@ import structlog
 from gunicorn.app.base import BaseApplication
 
 from app.audit.entry import draft_for
-from app.cli.shell import Shell, command, host_actor
+from app.cli.shell import Shell, command, host_actor, prompt
 from app.custody import policyload
-from app.factory import create_app, join, open_keyring, passphrase
+from app.factory import create_app, join, open_keys
 from app.kernel.clock import SystemClock
 from app.kernel.errors import UnsafeStart
 from app.kernel.fields import Action, Outcome
@@ -114,5 +114,4 @@ def register(group: click.Group) -> None:
     def serve(shell: Shell, host: str, port: int) -> None:
         """Serve the application (behind a TLS proxy; the passphrase by prompt, file descriptor or systemd credential)."""
         settings = shell.settings()
-        prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
-        start(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)), host, port)
+        start(settings, open_keys(settings, os.environ, prompt()), host, port)

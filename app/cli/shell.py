@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.factory import House, join, open_keyring, passphrase
+from app.factory import House, join, open_keys
 from app.kernel.actor import host_actor as host_actor
 from app.kernel.errors import GarduError
 from app.settings import Settings
@@ -61,8 +61,7 @@ class Shell:
     def house(self, origin: str = "") -> Iterator[House]:
         """Open the installation: settings, passphrase, keyring, database, policies, log. origin: the log's name, when not the settings' own."""
         settings = replace(self.settings(), origin=origin) if origin else self.settings()
-        prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
-        house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)))
+        house = join(settings, open_keys(settings, os.environ, prompt()))
         try:
             yield house
         finally:
@@ -78,6 +77,11 @@ class Shell:
         with bar:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def prompt() -> Callable[[str], str] | None:
+    """Return what asks for a secret at the terminal, unseen, by the label it is told; None where nobody sits."""
+    return (lambda label: str(click.prompt(label, hide_input=True, err=True))) if sys.stdin.isatty() else None
 
 
 def command(group: click.Group, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:

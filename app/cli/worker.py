@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 
 import click
 
 from app.cli import serve
-from app.cli.shell import Shell, command
+from app.cli.shell import Shell, command, prompt
 from app.custody import policyload
-from app.factory import join, open_keyring, passphrase, web_app
+from app.factory import join, open_keys, web_app
 from app.kernel.actor import host_actor
 from app.openlog import rounds
 
@@ -24,8 +23,7 @@ def register(group: click.Group) -> None:
     def worker(shell: Shell) -> None:
         """Work off the background queue (verifications, intakes, publishing) until stopped; set embedded_jobs = false for the server then."""
         settings = shell.settings()
-        prompt = (lambda: str(click.prompt("Passphrase", hide_input=True, err=True))) if sys.stdin.isatty() else None
-        house = join(settings, open_keyring(settings, passphrase(settings, os.environ, prompt)), queue=True)
+        house = join(settings, open_keys(settings, os.environ, prompt()), queue=True)
         rounds.demand_safe_start(house.openlog, house.clock.now())
         policyload.adopt(house.guard, host_actor(), house.clock.now())
         serve.log_to_stdout()

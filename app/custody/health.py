@@ -66,9 +66,17 @@ def keys_lie_open(settings: Settings, store: Store, now: datetime) -> Iterator[D
     if (settings.data / DEMO_PASSPHRASE).exists():
         what = "the passphrase lies beside the keyring (demo): whoever copies this directory can open everything"
         yield Danger(1, "demo-passphrase", what, "never use a demo directory for real data; make one with gardu init")
-    for path in (settings.data, settings.keyring, settings.data / "config.toml"):
+    tokens = [keys.token_file for keys in (settings.keys, settings.keys_old) if keys is not None and keys.token_file is not None]
+    for path in (settings.data, settings.keyring, settings.data / "keyring-old.json", settings.data / "config.toml", *tokens):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Danger(1, "readable", f"{path} can be read by others", f"chmod go= {path}", {"name": path.name})
+    if settings.keys_old is None:
+        # The keyring that a rotation left, or that moved to another provider: it still opens whatever was copied before.
+        left = [settings.data / "keyring-old.json", *([settings.keyring] if settings.keys.provider != "local" else [])]
+        for path in left:
+            if path.exists():
+                what = f"{path} is needed no more, and still opens old copies of the database"
+                yield Danger(1, "old-keyring", what, "destroy it, its copies and its shares (docs/keys.md)", {"name": path.name})
     if os.access(settings.policies, os.W_OK) and os.geteuid() != 0:
         what = f"the policies in {settings.policies} can be changed by the account that serves"
         yield Danger(1, "policies-writable", what, "give the folder to root")

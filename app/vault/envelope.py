@@ -51,6 +51,7 @@ INFO_RECORD = b"gardu/1/record-seal"
 INFO_DIGEST = b"gardu/1/value-digest"
 INFO_PART = b"gardu/1/part"
 INFO_LOG_MLDSA = b"gardu/1/log-ml-dsa-44"
+INFO_REFERENCE = b"gardu/1/provider-key-reference"
 
 _SHA256 = SHA256()
 # By how many numbers are packed; one or two are ever needed.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NoReturn, Protocol
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.kernel.errors import KeysDown, SealBroken
 from app.vault.envelope import KEY_SIZE, Entropy, fixed, numbers
-from app.vault.keys.provider import KeyProvider
+from app.vault.keys.provider import KeyProvider, described
 
 # Makes the wrapping context of an L1 key differ from any other use of the provider key.
 _CONTEXT = b"gardu/1/l1-key/\0"
@@ -23,6 +25,10 @@ MAX_BITS = 40
 
 # Four bytes in every context.
 _MAX_EPOCH = 2**32 - 1
+# So long an opened key is used without looking whether it still stands: a key that a rotation destroyed is used no longer, anywhere.
+FRESH_SECONDS = 60.0
+# A key that nobody asked for in so long leaves the memory.
+IDLE_SECONDS = 600.0
 
 
 class KeyPurpose(StrEnum):
@@ -76,15 +82,20 @@ class KeyHouse:
     """Opens L1 keys once and keeps them.
 
     Holds no lock: what is cached is published by single dict stores, so threads may race to open the same key (both get the same
-    bytes) and a fork at any moment leaves a working copy in the child.
+    bytes) and a fork at any moment leaves a working copy in the child. clock: seconds that only grow.
     """
 
-    def __init__(self, provider: KeyProvider, source: KeySource, *, entropy: Entropy = os.urandom) -> None:
+    def __init__(
+        self, provider: KeyProvider, source: KeySource, *, entropy: Entropy = os.urandom, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._provider = provider
         self._source = source
         self._entropy = entropy
         self._keys: dict[tuple[str, str, int], L1Key] = {}
         self._newest: dict[tuple[str, str], int] = {}
+        # When a key was last found to stand.
+        self._seen: dict[tuple[str, str, int], float] = {}
+        self._clock = clock
 
     def __repr__(self) -> str:
         return f"KeyHouse({len(self._keys)} keys open)"
@@ -92,11 +103,11 @@ class KeyHouse:
     def key(self, purpose: str, scope: str, epoch: int | None = None) -> L1Key:
         """Return the key of *purpose* and *scope*; the newest unless *epoch* is given.
 
-        purpose: a word of KeyPurpose. scope: a kab/kota code or ``00``. The newest stays the newest until :meth:`forget`.
-        Raises KeysDown when it is absent, or the provider cannot open it.
+        purpose: a word of KeyPurpose. scope: a kab/kota code or ``00``. What another process made or destroyed is noticed within
+        ``FRESH_SECONDS``, or at once after :meth:`forget`. Raises KeysDown when it is absent, or the provider cannot open it.
         """
         wanted = epoch if epoch is not None else self._newest.get((purpose, scope))
-        cached = self._keys.get((purpose, scope, wanted)) if wanted is not None else None
+        cached = self._cached(purpose, scope, wanted) if wanted is not None else None
         return cached or self._open(purpose, scope, epoch)
 
     def key_named(self, purpose: str, scope: str, epoch: int, by: str) -> L1Key:
@@ -105,7 +116,7 @@ class KeyHouse:
         by: what names it, e.g. ``voter <uid>``, for the error. Raises SealBroken when *purpose* and *scope* have keys, but none of
         this epoch (the stored number was changed, or the key was destroyed); KeysDown when there are none, or the provider fails.
         """
-        if (purpose, scope, epoch) not in self._keys:
+        if self._cached(purpose, scope, epoch) is None:
             epochs = {number for number, _ in self._source.fetch(purpose, scope)}
             if epochs and epoch not in epochs:
                 raise SealBroken(f"{by}: there is no {purpose} key of epoch {epoch!r} for {scope}")
@@ -126,29 +137,75 @@ class KeyHouse:
         """Return the provider's one line for the operator, after it wrapped and unwrapped something. Raises KeysDown."""
         return self._provider.health()
 
+    def over(self, source: KeySource) -> KeyHouse:
+        """Return a house of the same provider over another *source*, with nothing open yet: a backup's keys are never mixed with ours."""
+        return KeyHouse(self._provider, source, entropy=self._entropy, clock=self._clock)
+
+    def wraps_now(self) -> str:
+        """Return the name of the provider key that wraps new keys. Raises KeysDown."""
+        return self._provider.newest()
+
+    def wrapped_by(self, wrapped: bytes) -> str:
+        """Return the name of the provider key that *wrapped* names, in words when it is none of the provider's."""
+        return self._provider.key_of(wrapped) or described(wrapped)
+
+    def rewrap(self, purpose: str, scope: str, epoch: int, wrapped: bytes) -> bytes:
+        """Return the same L1 key, wrapped by the newest provider key. Raises KeysDown.
+
+        What comes back was opened again and is the same key: only then may it take the place of *wrapped*.
+        """
+        context, name = _context(purpose, scope, epoch), f"{purpose} key of epoch {epoch} for {scope}"
+        try:
+            fresh = self._provider.rewrap(wrapped, context)
+            same = hmac.compare_digest(self._provider.unwrap(fresh, context), self._provider.unwrap(wrapped, context))
+        except KeysDown as down:
+            raise KeysDown(f"{name}: {down.detail}") from None
+        if not same:
+            raise KeysDown(f"{name}: the provider gave back another key; the old one stays")
+        return fresh
+
     def forget(self) -> None:
         """Drop every opened key: after a rotation, or when the installation is locked."""
         self._newest = {}
+        self._seen = {}
         self._keys = {}
+
+    def _cached(self, purpose: str, scope: str, epoch: int) -> L1Key | None:
+        """Return an opened key that was found to stand a moment ago, or None."""
+        at = self._seen.get((purpose, scope, epoch))
+        return None if at is None or self._clock() - at > FRESH_SECONDS else self._keys.get((purpose, scope, epoch))
+
+    def _sweep(self, now: float) -> None:
+        """Drop what nobody asked for lately; a destroyed key goes this way too."""
+        for triple, at in list(self._seen.items()):
+            if now - at > IDLE_SECONDS:
+                self._keys.pop(triple, None)
+                self._seen.pop(triple, None)
 
     def _open(self, purpose: str, scope: str, epoch: int | None) -> L1Key:
         # A number that does not fit the context is no epoch of ours, whoever wrote it.
         found = {number: wrapped for number, wrapped in self._source.fetch(purpose, scope) if 0 < number <= _MAX_EPOCH}
         chosen = epoch if epoch is not None else max(found, default=0)
-        name = f"{purpose} key of epoch {chosen} for {scope}"
+        name, now = f"{purpose} key of epoch {chosen} for {scope}", self._clock()
+        self._sweep(now)
         if chosen not in found:
+            self._keys.pop((purpose, scope, chosen), None)
             raise KeysDown(f"there is no {name}" if found else f"there is no {purpose} key for {scope}")
+        opened = self._keys.get((purpose, scope, chosen)) or self._unwrapped(purpose, scope, chosen, found[chosen], name)
+        self._keys[purpose, scope, chosen] = opened
+        self._seen[purpose, scope, chosen] = now
+        if epoch is None:
+            self._newest[purpose, scope] = chosen
+        return opened
+
+    def _unwrapped(self, purpose: str, scope: str, chosen: int, wrapped: bytes, name: str) -> L1Key:
         try:
-            plain = self._provider.unwrap(found[chosen], _context(purpose, scope, chosen))
+            plain = self._provider.unwrap(wrapped, _context(purpose, scope, chosen))
         except KeysDown as down:
             raise KeysDown(f"{name}: {down.detail}") from None
         if len(plain) != KEY_SIZE + 1:
             raise KeysDown(f"the {name} has the wrong length")
-        opened = L1Key(purpose, scope, chosen, plain[:KEY_SIZE], plain[KEY_SIZE])
-        self._keys[purpose, scope, chosen] = opened
-        if epoch is None:
-            self._newest[purpose, scope] = chosen
-        return opened
+        return L1Key(purpose, scope, chosen, plain[:KEY_SIZE], plain[KEY_SIZE])
 
 
 def _context(purpose: str, scope: str, epoch: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.vault.keys.local import LocalKeyring
 from app.vault.payload import PayloadBox
 from app.vault.seal import Clear, SealedBlob, SealedRow, check_seal, seal_blob, seal_row
 from app.vault.seeds import open_seed, seal_seed, seed_epoch
+from app.vault.turn import rewrap
 from app.vault.unseal import open_blob, open_dpid, open_row
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "vault"
@@ -56,10 +58,17 @@ def test_the_script_still_makes_the_committed_vectors() -> None:
     assert "app." not in script.read_text(encoding="utf-8")
 
 
-def test_keyring_and_wrapped_keys_open(house: KeyHouse) -> None:
-    """The file of the vectors opens, and with it every wrapped key, with its bits."""
+def test_keyring_and_wrapped_keys_open(house: KeyHouse, keyring_file: Path) -> None:
+    """The file of the vectors opens, and with it every wrapped key, with its bits: those of the first form, and those that name their key."""
     for each in VECTORS["l1"]:
-        assert house.key(each["purpose"], each["scope"]) == l1(each["purpose"])
+        assert house.key(each["purpose"], each["scope"], each["epoch"]) == l1(each["purpose"])
+    shelf = Shelf()
+    for each in VECTORS["l1_headed"]:
+        shelf.put(each["purpose"], each["scope"], each["epoch"], bytes.fromhex(each["wrapped"]))
+    later = KeyHouse(LocalKeyring.open(keyring_file, VECTORS["keyring"]["passphrase"]), shelf)
+    for each in VECTORS["l1_headed"]:
+        opened = later.key(each["purpose"], each["scope"], each["epoch"])
+        assert (opened.secret.hex(), opened.bits) == (each["secret"], each["bits"])
 
 
 def test_keyring_and_wrapped_keys_are_made(tmp_path: Path) -> None:
@@ -70,7 +79,7 @@ def test_keyring_and_wrapped_keys_are_made(tmp_path: Path) -> None:
 
     assert path.read_bytes().hex() == vector["file"]
     master = bytes.fromhex(vector["entropy"])[:32]
-    for each in VECTORS["l1"]:
+    for each in VECTORS["l1_headed"]:
         secret, nonce = each["entropy"][:64], each["entropy"][64:]
         maker = KeyHouse(LocalKeyring(master, entropy=Stream(nonce)), Shelf(), entropy=Stream(secret))
         assert maker.make(each["purpose"], each["scope"], each["epoch"], bits=each["bits"]).hex() == each["wrapped"]
@@ -80,7 +89,8 @@ def stored_row(name: str) -> SealedRow:
     first, vector = VECTORS["row"], VECTORS[name]
     wrapped, b_nik, b_nkk, b_nd = hex_bytes(first, "wrapped", "b_nik", "b_nkk", "b_nd")
     cells = tuple(bytes.fromhex(cell) for cell in vector["cells"])
-    return SealedRow(Clear(**vector["clear"]), cells, wrapped, b_nik, b_nkk, b_nd, bytes.fromhex(vector["seal"]))
+    seal, epoch = bytes.fromhex(vector["seal"]), vector["clear"]["key_epoch"]
+    return SealedRow(Clear(**vector["clear"]), cells, wrapped, b_nik, b_nkk, b_nd, seal, epoch)
 
 
 @pytest.mark.parametrize("name", ["row", "later_row"])
@@ -102,6 +112,20 @@ def test_a_row_is_made() -> None:
     assert seal_row(l1("seal"), Clear(**vector["clear"]), vector["values"], *indexes, entropy=Stream(vector["entropy"])) == stored_row(
         "row"
     )
+
+
+def test_a_row_is_wrapped_anew() -> None:
+    """Under the next seal key, with the same randomness: the same wrapped key and seal, and it opens with that key alone."""
+    vector, first = VECTORS["rewrapped"], stored_row("row")
+    [fresh] = [
+        L1Key("seal", "51.71", one["epoch"], bytes.fromhex(one["secret"])) for one in VECTORS["l1_headed"] if one["purpose"] == "seal"
+    ]
+
+    made = rewrap(l1("seal"), fresh, first, entropy=Stream(vector["entropy"]))
+
+    assert (made.epoch, made.wrapped.hex(), made.seal.hex()) == (vector["epoch"], vector["wrapped"], vector["seal"])
+    assert made == replace(first, epoch=made.epoch, wrapped=made.wrapped, seal=made.seal)
+    assert open_row(fresh, made, ELEMENTS) == dict(zip(ELEMENTS, VECTORS["row"]["values"][1:], strict=True))
 
 
 def test_a_quarantined_row_is_made_and_opens() -> None:

@@ -82,6 +82,8 @@ class Stream:
 class OpenProvider:
     """A provider that seals nothing and counts what it unwraps; it still demands the right context."""
 
+    name = "open"
+
     def __init__(self) -> None:
         self.unwrapped = 0
         self.down = False
@@ -95,8 +97,17 @@ class OpenProvider:
         self.unwrapped += 1
         return wrapped.removeprefix(context)
 
+    def rewrap(self, wrapped: bytes, context: bytes) -> bytes:
+        return self.wrap(self.unwrap(wrapped, context), context)
+
     def health(self) -> str:
         return "open"
+
+    def newest(self) -> str:
+        return "open:1"
+
+    def key_of(self, wrapped: bytes) -> str:
+        return "open:1"
 
 
 class Shelf:

@@ -17,7 +17,8 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.kernel.errors import N_, BadInput, Conflict, KeysDown, UnsafeStart
-from app.vault.envelope import KEY_SIZE, NONCE_SIZE, TAG_SIZE, Entropy, Malformed, box, unbox
+from app.vault.envelope import FORMAT, INFO_REFERENCE, KEY_SIZE, NONCE_SIZE, TAG_SIZE, Entropy, Malformed, box, expand, unbox
+from app.vault.keys.provider import REFERENCE_SIZE, Headed, Kind
 
 _MAGIC = b"gardu-keyring\n"
 # magic, format, kdf, memory in KiB, passes, lanes, salt, nonce: the context of the sealed master key.
@@ -45,29 +46,35 @@ _COST = _Cost(65_536, 3, 1)
 _LEAST, _MOST = _Cost(19_456, 1, 1), _Cost(1_048_576, 10, 4)
 
 
-class LocalKeyring:
+class LocalKeyring(Headed):
     """A provider key in memory, read from a file that only its owner may read.
 
     Make one with :meth:`create` or :meth:`open`. It holds no file, no lock and no passphrase, so it survives a fork.
     """
 
+    kind = Kind.LOCAL
+
     def __init__(self, master: bytes, *, entropy: Entropy = os.urandom) -> None:
+        # One-way: whoever reads the reference in the database learns nothing of the key.
+        self._reference = expand(master, INFO_REFERENCE)[:REFERENCE_SIZE]
+        super().__init__(self._reference)
         self._cipher = AESGCM(master)
         self._entropy = entropy
 
-    def __repr__(self) -> str:
-        return "LocalKeyring()"
+    @classmethod
+    def create(cls, path: Path, passphrase: str, *, entropy: Entropy = os.urandom, over: bool = False) -> LocalKeyring:
+        """Write a new keyring with a random provider key to *path*, mode 0600, and return it. over: put it in the place of what is there.
+
+        A crash leaves either no file under that name (or the old one) or the whole one. Raises BadInput for a passphrase under 14
+        characters, Conflict when the file exists, UnsafeStart when it cannot be written.
+        """
+        return cls.restore(path, entropy(KEY_SIZE), passphrase, entropy=entropy, over=over)
 
     @classmethod
-    def create(cls, path: Path, passphrase: str, *, entropy: Entropy = os.urandom) -> LocalKeyring:
-        """Write a new keyring with a random provider key to *path*, mode 0600, and return it.
-
-        A crash leaves either no file under that name or the whole one. Raises BadInput for a passphrase under 14 characters, Conflict
-        when the file exists, UnsafeStart when it cannot be written.
-        """
+    def restore(cls, path: Path, master: bytes, passphrase: str, *, entropy: Entropy = os.urandom, over: bool = False) -> LocalKeyring:
+        """Write a keyring with the provider key *master* (32 bytes), e.g. one recovered from shares. Otherwise as :meth:`create`."""
         _demand_length(passphrase)
-        master = entropy(KEY_SIZE)
-        _write(path, _sealed_file(master, passphrase, entropy), _place_new)
+        _write(path, _sealed_file(master, passphrase, entropy), _place_over if over else _place_new)
         return cls(master, entropy=entropy)
 
     @classmethod
@@ -77,30 +84,46 @@ class LocalKeyring:
         Raises UnsafeStart when others may read the file; KeysDown when it is absent, torn, of an unknown format, asks for argon2
         costs out of bounds, or when the passphrase is wrong.
         """
-        return cls(_opened_master(path, passphrase))
+        return cls(opened_master(path, passphrase))
 
     @staticmethod
     def change_passphrase(path: Path, old: str, new: str, *, entropy: Entropy = os.urandom) -> None:
         """Seal the same provider key under a new passphrase, replacing the file at once. Raises as :meth:`open` and :meth:`create`."""
         _demand_length(new)
-        _write(path, _sealed_file(_opened_master(path, old), new, entropy), _place_over)
-
-    def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Return format ‖ nonce ‖ AES-256-GCM(*key*) bound to *context*."""
-        return box(self._cipher, self._entropy(NONCE_SIZE), key, b"\x01" + context)
+        _write(path, _sealed_file(opened_master(path, old), new, entropy), _place_over)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the key in *wrapped*. Raises KeysDown when it was damaged, or wrapped by another keyring or for another context."""
-        try:
-            return unbox(self._cipher, wrapped, b"\x01" + context)
-        except Malformed:
-            pass
-        raise KeysDown("the wrapped key is damaged, or was wrapped by another keyring")
+        if wrapped[:1] == bytes((FORMAT,)):
+            return self._unboxed(wrapped[1:], wrapped[:1] + context)
+        return super().unwrap(wrapped, context)
 
     def health(self) -> str:
         """Return a line for the operator after one round of wrapping and unwrapping."""
-        self.unwrap(self.wrap(bytes(KEY_SIZE), b"health"), b"health")
+        self._prove()
         return "local keyring: open"
+
+    def newest(self) -> str:
+        """Return ``local:<reference>``."""
+        return f"local:{self._reference.hex()}"
+
+    def key_of(self, wrapped: bytes) -> str:
+        """Return the keyring key that *wrapped* names; ``local:unnamed`` for the first form, which may be any keyring's."""
+        return "local:unnamed" if wrapped[:1] == bytes((FORMAT,)) else super().key_of(wrapped)
+
+    def _seal(self, key: bytes, context: bytes) -> bytes:
+        return box(self._cipher, self._entropy(NONCE_SIZE), key, context, b"")
+
+    def _open(self, body: bytes, context: bytes) -> bytes:
+        return self._unboxed(body, context)
+
+    def _unboxed(self, body: bytes, context: bytes) -> bytes:
+        try:
+            # The head was looked at already and is bound by the context.
+            return unbox(self._cipher, bytes((FORMAT,)) + body, context)
+        except Malformed:
+            pass
+        raise KeysDown("the wrapped key is damaged, or was wrapped by another keyring")
 
 
 def _demand_length(passphrase: str) -> None:
@@ -128,7 +151,8 @@ def _sealed_file(master: bytes, passphrase: str, entropy: Entropy) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def _opened_master(path: Path, passphrase: str) -> bytes:
+def opened_master(path: Path, passphrase: str) -> bytes:
+    """Return the provider key in the keyring at *path*: for the keyring itself and for its shares, nobody else. Raises as ``LocalKeyring.open``."""
     content = _read(path)
     body, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
     # The digest tells a torn file from a wrong passphrase; against an attacker it promises nothing, the tag below does.

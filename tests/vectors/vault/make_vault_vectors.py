@@ -79,6 +79,17 @@ def l1(purpose, scope, epoch, bits):
     }  # fmt: skip
 
 
+def headed(purpose, scope, epoch, bits):
+    """A wrapped key as the local keyring makes it now: 0x02, provider 1, reference of the provider key, box."""
+    secret, nonce, master = draw(f"l1 headed {purpose}", 32), draw(f"l1 headed nonce {purpose}", 12), draw("provider key", 32)
+    head = b"\x02\x01" + subkey(master, b"gardu/1/provider-key-reference")[:8]
+    context = b"gardu/1/l1-key/\0" + name16(purpose) + name16(scope) + u32(epoch)
+    return {
+        "purpose": purpose, "scope": scope, "epoch": epoch, "bits": bits, "secret": secret.hex(), "entropy": (secret + nonce).hex(),
+        "wrapped": (head + nonce + gcm(master, nonce, secret + bytes([bits]), head + context)).hex(),
+    }  # fmt: skip
+
+
 def padded(plain):
     plain += b"\x80"
     return plain + bytes(-len(plain) % 16)
@@ -131,6 +142,18 @@ def later_row(first):
         "clear": clear, "values": [*ROW_VALUES[:8], "Jl. Nangka 5", *ROW_VALUES[9:]], "cells": [each.hex() for each in cells],
         "seal_input": message.hex(), "seal": tag.hex(),
     }  # fmt: skip
+
+
+def rewrapped(first):
+    """Wrap the record key of the first row under the next seal key; key_epoch, cells and indexes stay as they were."""
+    record, nonce, clear = draw("record key", 32), draw("rewrap nonce", 12), first["clear"]
+    aad = FORMAT + SUITE + name16("voter") + KAB.encode() + UID.encode() + u32(EPOCH + 1)
+    wrapped = FORMAT + nonce + gcm(draw("l1 headed seal", 32), nonce, record, aad)
+    texts = ["voter", *[clear[column] for column in ("kab", "uid", "kec", "desa", "tps", "election", "status")]]
+    stored = [bytes.fromhex(first[column]) for column in ("b_nik", "b_nkk", "b_nd")]
+    cells = [bytes.fromhex(each) for each in first["cells"]]
+    message, tag = seal(record, [*[text.encode() for text in texts], u32(clear["row_version"], EPOCH), wrapped, *stored, *cells])
+    return {"epoch": EPOCH + 1, "entropy": nonce.hex(), "wrapped": wrapped.hex(), "seal_input": message.hex(), "seal": tag.hex()}
 
 
 def blob():
@@ -264,8 +287,10 @@ def main():
             l1("seal", KAB, EPOCH, 16), l1("blind", KAB, EPOCH, 12), l1("nik", "00", 1, 16), l1("audit", "00", 2, 16), l1("index", "00", 1, 16),
             l1("seed", "00", 1, 16),
         ],
+        "l1_headed": [headed("seal", KAB, EPOCH + 1, 16), headed("blind", KAB, EPOCH + 1, 12)],
         "row": first,
         "later_row": later_row(first),
+        "rewrapped": rewrapped(first),
         "blob": blob(),
         "payload": payload(),
         "seed": seed(),
