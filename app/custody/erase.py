@@ -28,7 +28,9 @@ from app.touch import Guard
 MOST = 1_000
 # Their payloads list the rows that were written: without them ``verify --store`` could not tell a row that was put in past the log, and
 # who saw a voter could not be told at all.
-_NEEDED = frozenset({Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value, Action.VOTER_RETRACT.value})
+_NEEDED = frozenset(
+    {Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value, Action.VOTER_RETRACT.value, Action.KEY_ROTATE.value, Action.VOTER_ERASE.value}
+)
 _SALT_BYTES = 32
 
 
@@ -60,7 +62,7 @@ def plan(guard: Guard, log: str, seqs: Iterable[int]) -> list[Going]:
         query = select(TrailEntry.seq, TrailEntry.body).where(TrailEntry.log == log, TrailEntry.seq.in_(wanted)).order_by(TrailEntry.seq)
         members = [(seq, parse(body)) for seq, body in session.execute(query)]
     for seq, one in members:
-        if one["action"] in _NEEDED and one["outcome"] == Outcome.DONE:
+        if one["action"] in _NEEDED and one["outcome"] in (Outcome.DONE, Outcome.ALLOWED):
             raise Conflict(
                 f"entry {seq} lists the rows it wrote: the store is checked against it, so its payload stays (docs/retention.md)"
             )

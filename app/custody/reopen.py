@@ -14,7 +14,7 @@ whoever runs this: entries name an account by digest, a voter not at all, and wh
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -151,10 +151,13 @@ def plan(guard: Guard, mandates: Mandates, old: str, outside: Outside, lost: Los
     return found
 
 
-def reopen(guard: Guard, mandates: Mandates, actor: Actor, what: Plan, now: datetime) -> int:
+def reopen(
+    guard: Guard, mandates: Mandates, actor: Actor, what: Plan, now: datetime, also: Callable[[Session], object] = lambda session: None
+) -> int:
     """Open the next log by *what* and return how many entries it has; all of it stands, or nothing.
 
-    Raises Conflict when somebody else was first or a mandate moved meanwhile, TrailDown, StoreDown, KeysDown.
+    also: what else belongs into the new log from its first moment, done last in the transaction: the entry of a restore. Raises
+    Conflict when somebody else was first or a mandate moved meanwhile, TrailDown, StoreDown, KeysDown.
     """
     identity = mandates.identity
     first, sealed = _first(guard, actor, what, now)
@@ -189,6 +192,7 @@ def reopen(guard: Guard, mandates: Mandates, actor: Actor, what: Plan, now: date
             )
         )
         session.flush()
+        also(session)
         size = session.scalar(select(TrailHead.size).where(TrailHead.log == what.log)) or 0
     mandates.policies.generation = mandates.policies.generation + 1
     return size

@@ -5,7 +5,6 @@ Memory holds one batch of rows, the uids of rows changed since, and a line per l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,11 +14,13 @@ from typing import cast
 from sqlalchemy import and_, exists, func, select, tuple_
 
 from app.audit.canonical import Json
-from app.audit.content import unpack
 from app.audit.entry import parse, rows_root
 from app.audit.family import up_to
-from app.audit.members import Entry
 from app.audit.tables import TouchIndex, TrailEntry, TrailMinimum, TrailPayload
+from app.custody import erasure_log
+from app.custody.contents import content_of
+from app.custody.erasure_log import Buried
+from app.custody.tables import VoterErasure
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
 from app.kernel.regions import kab_of
@@ -32,12 +33,19 @@ from app.voters.actions import rows_by_uid
 from app.voters.tables import UNDONE, Load, NikIndex, Quarantine, Voter, VoterKey
 from app.voters.undo import retracted
 
-# Entries that wrote rows.
-_WROTE = (TrailEntry.action.in_((Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value)), TrailEntry.outcome == Outcome.DONE.value)
+# Entries that wrote rows: brought in, corrected, or put under other keys.
+_BROUGHT = (TrailEntry.action.in_((Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value)), TrailEntry.outcome == Outcome.DONE.value)
+_WROTE = (
+    TrailEntry.action.in_((Action.VOTER_IMPORT.value, Action.VOTER_CHANGE.value, Action.KEY_ROTATE.value)),
+    TrailEntry.outcome == Outcome.DONE.value,
+)
 _UNDID = (TrailEntry.action == Action.VOTER_RETRACT.value, TrailEntry.outcome == Outcome.DONE.value)
 _PAGE = 64
 # So many are named of one kind; by then somebody is looking already.
 _NAMED = 20
+_ANOTHER = "not the row that was written: its seal is another"
+# What the detail of an entry that lists rows is called.
+ROWS = "rows"
 Written = tuple[str, str, int, bytes]
 
 
@@ -59,11 +67,12 @@ class _Batch:
     load: str = ""
     totals: tuple[int, int, int] = (0, 0, 0)
     trouble: str = ""
+    turned: bool = False  # put under other keys: no row is new
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Where the walk stands: rows made so far per table and still there, and rows whose newest version no entry named yet.
+    """Where the walk stands: rows made so far per table and still there, and rows that no entry named yet as they now stand.
 
     undone: loads the log says were undone, each with its entry; loads: rows read, sealed and quarantined by load, as the log adds them up.
     """
@@ -72,7 +81,9 @@ class _Walk:
     # The latest moment of an entry that was pruned: what loads up to then wrote is accounted for by nothing any more.
     pruned: datetime | None = None
     made: dict[str, int] = field(default_factory=lambda: {"voter": 0, "quarantine": 0})
-    owed: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid → (version in the store, seq of the entry that named an older one)
+    # "table uid" → (entry that named it last, what is wrong unless a later entry names the row as it stands)
+    owed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    erased: dict[str, Buried] = field(default_factory=dict)  # by the voter's uid, as the log has it
     loads: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -83,16 +94,19 @@ def check_store(guard: Guard, progress: Callable[[int, int], None]) -> Iterator[
     """
     undone, bad = _undone(guard)
     yield from bad
-    walk = _Walk(undone, _pruned(guard))
+    buried, odd = erasure_log.buried(guard)
+    yield from (Mismatch(seq, what) for seq, what in odd)
+    walk = _Walk(undone, _pruned(guard), erased=buried)
     for batch in _entries(guard, progress):
         if batch.trouble:
             yield Mismatch(batch.seq, batch.trouble)
             continue
         yield from _check_batch(guard, batch, walk)
-    for uid, (version, seq) in walk.owed.items():
-        yield Mismatch(seq, f"voter {uid}: stands at version {version}, which no entry wrote")
+    for name, (seq, what) in walk.owed.items():
+        yield Mismatch(seq, f"{name}: {what}")
     yield from _too_many(guard, walk)
     yield from _indexes(guard.store)
+    yield from (Mismatch(seq, what) for seq, what in erasure_log.tombstones(guard, walk.erased))
     yield from _loads(guard, walk)
 
 
@@ -133,9 +147,12 @@ def _of_log(guard: Guard, log: str) -> Iterator[_Batch]:
 def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed: bytes) -> _Batch:
     try:
         entry = parse(body)
+        turned = entry["action"] == Action.KEY_ROTATE
+        if turned and (entry["detail"] is None or entry["detail"]["type"] != ROWS):
+            return _Batch(seq, turned=True)
         if entry["detail"] is None:
             return _Batch(seq, trouble="its list of rows is missing")
-        content = _content(guard, entry, day, wrapped, sealed)
+        content = content_of(guard, entry, day, wrapped, sealed)
         if content is None:
             return _Batch(seq, trouble="its list of rows is missing")
         listed = cast("list[list[Json]]", content["rows"])
@@ -147,18 +164,7 @@ def _read(guard: Guard, seq: int, body: bytes, day: str, wrapped: bytes, sealed:
     if rows_root(written).hex() != entry["detail"]["sha256"]:
         return _Batch(seq, trouble="its list of rows is not the one the entry commits to")
     # A load's scope is its kab/kota, a correction's the voter's own desa.
-    return _Batch(seq, kab_of(str(entry["scope"])) or str(entry["scope"]), written, load, (read, stored, held))
-
-
-def _content(guard: Guard, entry: Entry, day: str, wrapped: bytes, sealed: bytes) -> dict[str, Json] | None:
-    """Return what stands in an entry's payload, None when there is none. Raises SealBroken, BadInput, ValueError."""
-    payload = entry["payload"]
-    if payload is None or sealed is None:
-        return None
-    content = guard.payloads.open(sealed, wrapped, day, entry["log"], bytes.fromhex(payload["commitment"]))
-    unpack(content)
-    found: dict[str, Json] = json.loads(content)
-    return found
+    return _Batch(seq, kab_of(str(entry["scope"])) or str(entry["scope"]), written, load, (read, stored, held), turned=turned)
 
 
 def _check_batch(guard: Guard, batch: _Batch, walk: _Walk) -> Iterator[Mismatch]:
@@ -170,16 +176,18 @@ def _check_batch(guard: Guard, batch: _Batch, walk: _Walk) -> Iterator[Mismatch]
         here = (Voter.kab == kab, Voter.uid.in_(voters))
         came = {row.uid: row.load for row in session.execute(select(Voter.uid, Voter.load).where(*here))}
         found = session.scalars(select(Quarantine).where(Quarantine.kab == kab, Quarantine.uid.in_(blobs)))
-        waiting = {row.uid: _blob(row) for row in found}
+        waiting = {row.uid: blob_of(row) for row in found}
     for uid, (version, seal) in voters.items():
         row = present.get(uid)
-        walk.made["voter"] += version == 1 and row is not None
+        walk.made["voter"] += version == 1 and row is not None and not batch.turned
+        if uid in walk.erased:
+            continue
         what = _voter_trouble(guard, row, version, seal, walk, seq) or _load_trouble(batch.load, came.get(uid, batch.load), walk)
         if what:
             yield Mismatch(seq, f"voter {uid}: {what}")
     for uid, seal in blobs.items():
-        walk.made["quarantine"] += uid in waiting
-        what = _blob_trouble(guard, waiting.get(uid), seal)
+        walk.made["quarantine"] += uid in waiting and not batch.turned
+        what = _blob_trouble(guard, waiting.get(uid), seal, walk, seq)
         if what:
             yield Mismatch(seq, f"quarantine {uid}: {what}")
     if batch.load:
@@ -199,35 +207,41 @@ def _load_trouble(load: str, present: str | None, walk: _Walk) -> str:
 def _voter_trouble(guard: Guard, row: SealedRow | None, version: int, seal: bytes, walk: _Walk, seq: int) -> str:
     if row is None:
         return "the row is gone"
-    standing = row.clear.row_version
-    if standing > version:
-        walk.owed[row.clear.uid] = (standing, seq)
-        return ""
-    walk.owed.pop(row.clear.uid, None)
+    standing, name = row.clear.row_version, f"voter {row.clear.uid}"
+    walk.owed.pop(name, None)
     if standing < version:
         return f"put back to version {standing}; the log wrote version {version}"
+    if standing > version:
+        walk.owed[name] = (seq, f"stands at version {standing}, which no entry wrote")
+        return ""
     if row.seal != seal:
-        return "not the row that was written: its seal is another"
+        # Its keys may have been rotated since: a later entry then names this very seal.
+        walk.owed[name] = (seq, _ANOTHER)
+        return ""
     try:
-        check_seal(guard.keys.key_named("seal", row.clear.kab, row.clear.key_epoch, f"voter {row.clear.uid}"), row)
+        check_seal(guard.keys.key_named("seal", row.clear.kab, row.epoch, name), row)
     except SealBroken as broken:
         return broken.detail.split(": ", 1)[-1]
     return ""
 
 
-def _blob_trouble(guard: Guard, blob: SealedBlob | None, seal: bytes) -> str:
+def _blob_trouble(guard: Guard, blob: SealedBlob | None, seal: bytes, walk: _Walk, seq: int) -> str:
     if blob is None:
         return "the row is gone"
+    name = f"quarantine {blob.uid}"
+    walk.owed.pop(name, None)
     if blob.seal != seal:
-        return "not the row that was written: its seal is another"
+        walk.owed[name] = (seq, _ANOTHER)
+        return ""
     try:
-        check_seal(guard.keys.key_named("seal", blob.kab, blob.key_epoch, f"quarantine {blob.uid}"), blob)
+        check_seal(guard.keys.key_named("seal", blob.kab, blob.key_epoch, name), blob)
     except SealBroken as broken:
         return broken.detail.split(": ", 1)[-1]
     return ""
 
 
-def _blob(row: Quarantine) -> SealedBlob:
+def blob_of(row: Quarantine) -> SealedBlob:
+    """Return the quarantined row as the vault takes it."""
     return SealedBlob(
         "quarantine", row.kab, row.uid, row.election, row.load, row.row_no, row.reasons, row.key_epoch, row.wrapped, row.cell, row.seal
     )
@@ -248,7 +262,7 @@ def _too_many(guard: Guard, walk: _Walk) -> Iterator[Mismatch]:
 def _unwritten(guard: Guard, table: type[Voter] | type[Quarantine]) -> Iterator[str]:
     """Yield the uids of rows that no writing entry names, by the touch index; whoever lacks the index key cannot add to it."""
     here = and_(TrailEntry.log == TouchIndex.log, TrailEntry.seq == TouchIndex.seq)
-    query = select(TouchIndex.token).join(TrailEntry, here).where(TouchIndex.log.in_(up_to(guard.log)), *_WROTE)
+    query = select(TouchIndex.token).join(TrailEntry, here).where(TouchIndex.log.in_(up_to(guard.log)), *_BROUGHT)
     last = ("", "")
     while True:
         after = select(table.kab, table.uid).where(tuple_(table.kab, table.uid) > last).order_by(table.kab, table.uid).limit(_PAGE)
@@ -266,8 +280,9 @@ def _indexes(store: Store) -> Iterator[Mismatch]:
     """Say which index or key rows have no voter, and which voters have none."""
     same = and_(NikIndex.kab == Voter.kab, NikIndex.uid == Voter.uid, NikIndex.election == Voter.election, NikIndex.b_nik == Voter.b_nik)
     key = and_(VoterKey.kab == Voter.kab, VoterKey.uid == Voter.uid)
+    buried = exists().where(VoterErasure.kab == Voter.kab, VoterErasure.voter == Voter.uid, VoterErasure.state.in_(erasure_log.BURIED))
     cases = (
-        (select(Voter.uid).where(~exists().where(same)), "voter {}: its NIK index is missing or changed"),
+        (select(Voter.uid).where(~exists().where(same), ~buried), "voter {}: its NIK index is missing or changed"),
         (select(NikIndex.uid).where(~exists().where(same)), "nik_index {}: points at no such voter"),
         (select(VoterKey.uid).where(~exists().where(key)), "voter_key {}: belongs to no voter"),
     )
@@ -297,7 +312,7 @@ def _undone(guard: Guard) -> tuple[dict[str, int], list[Mismatch]]:
     for seq, body, day, wrapped, sealed in rows:
         try:
             entry = parse(body)
-            content = _content(guard, entry, day, wrapped, sealed) or {}
+            content = content_of(guard, entry, day, wrapped, sealed) or {}
             load, stored, held = str(content["load"]), int(str(content["sealed"])), int(str(content["quarantined"]))
             if entry["detail"] is None or entry["detail"]["sha256"] != retracted(load, stored, held).hex():
                 raise ValueError

@@ -30,6 +30,7 @@ from app.vault.envelope import (
     decrypt,
     expand,
     fixed,
+    keyed,
     mac,
     numbers,
     unbox,
@@ -67,7 +68,7 @@ class PayloadBox:
         head = bytes((FORMAT,)) + numbers(audit.epoch)
         wrapped = box(_day_cipher(audit.secret, day), nonce, key, _context(_KEY, day, log) + numbers(audit.epoch), head)
         digest = hashlib.sha256(sealed).digest()
-        tokens = tuple(self.token(uid) for uid in dict.fromkeys(uids))
+        tokens = self.tokens(dict.fromkeys(uids))
         return SealedPayload(day, wrapped, sealed, digest, _commitment(key, digest), tokens)
 
     def open(self, sealed: bytes, wrapped: bytes, day: str, log: str, commitment: bytes) -> bytes:
@@ -86,6 +87,15 @@ class PayloadBox:
         """Return the 32-byte token of a subject's uid, for the touch index. Raises KeysDown."""
         index = self._house.key(KeyPurpose.INDEX, NATION)
         return mac(expand(index.secret, INFO_TOKEN), uid.encode())
+
+    def tokens(self, uids: Iterable[str]) -> tuple[bytes, ...]:
+        """Return ``token`` of each uid, in their order. Raises KeysDown."""
+        parent, made = keyed(expand(self._house.key(KeyPurpose.INDEX, NATION).secret, INFO_TOKEN)), list[bytes]()
+        for uid in uids:
+            state = parent.copy()
+            state.update(uid.encode())
+            made.append(state.finalize())
+        return tuple(made)
 
     def value_digest(self, salt: bytes, uid: str, element: str, value: str) -> bytes:
         """Return 32 bytes that show whether two people speak of the same *value*, and nothing to whoever lacks the ``audit`` key.

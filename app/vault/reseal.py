@@ -51,5 +51,5 @@ def reseal(
     aad = _HEADS[element.number] + row_place(clear.kab, clear.uid) + versions
     cell = cell_header(clear.row_version, salt) + cipher.encrypt(NONCES[element.number], pad(plain), aad)
     cells = (*row.cells[: element.number], cell, *row.cells[element.number + 1 :])
-    changed = SealedRow(clear, cells, row.wrapped, b_nik, b_nkk, b_nd, b"")
+    changed = SealedRow(clear, cells, row.wrapped, b_nik, b_nkk, b_nd, b"", row.epoch)
     return replace(changed, seal=row_seal(record, changed))

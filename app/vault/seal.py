@@ -93,7 +93,10 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:
-    """One row of the roll as stored: nothing in it can be read without the kab's L1 key."""
+    """One row of the roll as stored: nothing in it can be read without the kab's L1 key.
+
+    epoch: of the L1 key that wraps the record key; the same as key_epoch until the record key is wrapped anew (``vault.turn``).
+    """
 
     clear: Clear
     cells: tuple[bytes, ...] = field(repr=False)
@@ -102,6 +105,7 @@ class SealedRow:
     b_nkk: bytes = field(repr=False)
     b_nd: bytes = field(repr=False)
     seal: bytes = field(repr=False)
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,8 @@ def seal_row(
     if len(padded) != CELL_COUNT:
         # Outside the handler: the codec's error holds the value, and a chained error would carry it along.
         raise _unusable(clear.uid, values)
-    return SealedRow(clear, cells, wrapped, b_nik, b_nkk, b_nd, _row_seal(parent, clear, versions, (wrapped, b_nik, b_nkk, b_nd, *cells)))
+    seal = _row_seal(parent, clear, versions, (wrapped, b_nik, b_nkk, b_nd, *cells))
+    return SealedRow(clear, cells, wrapped, b_nik, b_nkk, b_nd, seal, key.epoch)
 
 
 def seal_blob(

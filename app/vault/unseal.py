@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from app.kernel.fields import Element
-from app.vault.envelope import INFO_CELL, Malformed, decrypt, expand, numbers, parse_cell, row_place, unpad
+from app.vault.cells import CellOpener
+from app.vault.envelope import Malformed, row_place
 from app.vault.house import L1Key
 from app.vault.seal import (
     BLOB_ELEMENT,
     BLOB_HEAD,
     BLOB_VERSION,
-    NONCES,
     VOTER,
     SealedBlob,
     SealedRow,
@@ -46,7 +44,7 @@ def open_blob(key: L1Key, blob: SealedBlob) -> tuple[str, ...]:
     """Check the seal of a quarantined row, then open it: its fields as they were read. Raises SealBroken."""
     record = checked_record_key(key, blob)
     try:
-        plain = _Opener(record, row_place(blob.kab, blob.uid)).open(blob.cell, BLOB_ELEMENT, BLOB_HEAD, BLOB_VERSION, blob.key_epoch)
+        plain = CellOpener(record, row_place(blob.kab, blob.uid)).open(blob.cell, BLOB_ELEMENT, BLOB_HEAD, BLOB_VERSION, blob.key_epoch)
         fields = json.loads(plain)
     except (Malformed, json.JSONDecodeError):
         fields = None
@@ -59,34 +57,10 @@ def open_blob(key: L1Key, blob: SealedBlob) -> tuple[str, ...]:
 def _open(key: L1Key, row: SealedRow, wanted: list[int]) -> list[str]:
     record = checked_record_key(key, row)
     clear, texts = row.clear, list[str]()
-    opener = _Opener(record, row_place(clear.kab, clear.uid))
+    opener = CellOpener(record, row_place(clear.kab, clear.uid))
     for number in wanted:
         try:
             texts.append(opener.open(row.cells[number], number, _HEADS[number], clear.row_version, clear.key_epoch))
         except Malformed as wrong:
             raise broken(row, f"c{number:02d}: {wrong}") from None
     return texts
-
-
-class _Opener:
-    """Opens cells of one row, deriving the key of each salt once."""
-
-    def __init__(self, record: bytes, place: bytes) -> None:
-        self._record = record
-        self._place = place
-        self._ciphers: dict[bytes, AESGCM] = {}
-
-    def open(self, cell: bytes, number: int, head: bytes, row_version: int, key_epoch: int) -> str:
-        """Return the text of one cell. Raises Malformed."""
-        version, salt, sealed = parse_cell(cell)
-        if version > row_version:
-            raise Malformed("the cell is newer than its row")
-        cipher = self._ciphers.get(salt)
-        if cipher is None:
-            cipher = self._ciphers[salt] = AESGCM(expand(self._record, INFO_CELL + salt))
-        plain = unpad(decrypt(cipher, NONCES[number], sealed, head + self._place + numbers(version, key_epoch)))
-        try:
-            return plain.decode()
-        except UnicodeDecodeError:
-            pass
-        raise Malformed("a cell does not hold text")

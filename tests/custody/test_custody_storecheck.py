@@ -72,12 +72,13 @@ CHANGES = [
         ("kec", "'51.71.02'", "does not match the seal"), ("desa", "'51.71.01.1001'", "does not match the seal"), ("tps", "'999'", "does not match the seal"),
         ("status", "'dihapus'", "does not match the seal"), ("election", "'2024'", "does not match the seal"),
         ("seal", "c02", "its seal is another"), ("row_version", "0", "put back to version 0"),
-        ("row_version", "2", "stands at version 2, which no entry wrote"), ("key_epoch", "2", "no seal key of epoch 2"),
+        ("row_version", "2", "stands at version 2, which no entry wrote"), ("key_epoch", "2", "does not match the seal"),
         ("kab", "'51.03'", "the row is gone"), ("uid", "'" + "a" * 26 + "'", "the row is gone"),
     )),
     ("DELETE FROM voter WHERE uid = :v", "voter", "the row is gone"),
     ("UPDATE voter_key SET wrapped = (SELECT wrapped FROM voter_key x WHERE x.uid <> voter_key.uid LIMIT 1) WHERE uid = :v", "voter", "do not open"),
     ("DELETE FROM voter_key WHERE uid = :v", "voter", "wrong length"),
+    ("UPDATE voter_key SET epoch = 2 WHERE uid = :v", "voter", "no seal key of epoch 2"),
     ("UPDATE quarantine SET reasons = 'NIK:ganda' WHERE uid = :q", "quarantine", "does not match the seal"),
     ("UPDATE quarantine SET row_no = 1 WHERE uid = :q", "quarantine", "does not match the seal"),
     ("UPDATE quarantine SET cell = wrapped WHERE uid = :q", "quarantine", "does not match the seal"),
@@ -195,7 +196,8 @@ def _change(house: House, uid: str, name: str) -> int:
         session.execute(update(VoterKey).where(VoterKey.uid == uid).values(wrapped=fresh.wrapped))
 
     ask = Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, KAB, ELECTION, Stage.DPS)
-    return touch.admit(house.guard, host_actor(), ask, [("voter", uid, 2, fresh.seal)], write, now=NOW).seq
+    admission = touch.prepare(house.guard, host_actor(), ask, [("voter", uid, 2, fresh.seal)], now=NOW)
+    return touch.admit(house.guard, host_actor(), ask, admission, write).seq
 
 
 def test_a_row_put_back_with_its_key_is_found(house: House, tmp_path: Path) -> None:
