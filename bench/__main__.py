@@ -15,12 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import b2_intake, b3_append, b4_verify, b5_proof, b7_decide, b9_trail, b10_seen
+from bench import b2_intake, b3_append, b4_verify, b5_proof, b6_search, b7_decide, b9_trail, b10_seen, b11_scale
 from bench.kit import Bench, Line, Scale, bench, machine
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {
-    part.ID: part.run for part in (b2_intake, b3_append, b4_verify, b5_proof, b7_decide, b9_trail, b10_seen)
+    part.ID: part.run for part in (b2_intake, b3_append, b4_verify, b5_proof, b6_search, b7_decide, b9_trail, b10_seen, b11_scale)
 }
 # A look whether everything runs; its figures say little.
 QUICK = Scale(rows=5_000, repeats=1, seconds=0.5, entries=4_000)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     chosen = [part for part in PARTS if part in (asked.only or PARTS)]
     base = QUICK if asked.quick else Scale()
-    scale = Scale(asked.rows or base.rows, base.repeats, base.seconds, asked.entries or base.entries)
+    scale = Scale(asked.rows or base.rows, asked.repeats or base.repeats, base.seconds, asked.entries or base.entries)
     notes, out = Console(stderr=True, highlight=False), Console()
     lines: list[Line] = []
     start = time.monotonic()
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"small sizes, once each ({QUICK.rows} rows)")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), help="run this one; may be given again")
     parser.add_argument("--rows", type=int, help=f"rows of the largest intake (default {Scale.rows})")
+    parser.add_argument("--repeats", type=int, help=f"times that what is cheap is measured (default {Scale.repeats})")
     parser.add_argument("--entries", type=int, help=f"entries of the longest log, and touches of the fullest (default {Scale.entries})")
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), help="one engine alone (default both)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results (default bench/results)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +12,17 @@ from alembic.script import ScriptDirectory
 
 from app.store.engine import Store
 
+# As in the migration 0011: beyond, so many files slow every start of the server.
+MOST_PARTITIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the roll lies in PostgreSQL. kind: ``partitions`` or ``citus``; partitions: hash partitions of each province, 1 or more."""
+
+    kind: str = "partitions"
+    partitions: int = 1
+
 
 def _config(migrations: Path) -> Config:
     config = Config()
@@ -18,9 +30,14 @@ def _config(migrations: Path) -> Config:
     return config
 
 
-def upgrade(store: Store, migrations: Path, revision: str = "head") -> None:
-    """Run every migration up to *revision* in one transaction. *store* is the owner's connection."""
+def upgrade(store: Store, migrations: Path, revision: str = "head", layout: Layout | None = None) -> None:
+    """Run every migration up to *revision* in one transaction. *store* is the owner's connection; *layout* is read once, by 0011.
+
+    Raises RuntimeError for a layout that is not possible here: nothing was changed then.
+    """
     config = _config(migrations)
+    if layout is not None:
+        config.attributes |= {"layout": layout.kind, "partitions": layout.partitions}
     with store.engine.connect().execution_options(gardu_write=True) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

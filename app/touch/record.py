@@ -93,7 +93,7 @@ def rules_of(no: Denied) -> tuple[str, ...]:
 
 def row_key(guard: Guard, row: SealedRow) -> L1Key:
     """Return the L1 key that wraps the record key of *row*. Raises KeysDown, SealBroken for an epoch that does not exist."""
-    return guard.keys.key_named("seal", row.clear.kab, row.clear.key_epoch, f"voter {row.clear.uid}")
+    return guard.keys.key_named("seal", row.clear.kab, row.epoch, f"voter {row.clear.uid}")
 
 
 def words(grant: Grant, elements: Iterable[Element]) -> dict[str, str]:
@@ -163,14 +163,25 @@ def sealed(
     guard: Guard, actor: Actor, visit: Visit, grant: Grant | None, uids: tuple[str, ...], extra: Mapping[str, Json]
 ) -> tuple[SealedPayload, Members]:
     """Return the sealed payload, and the entry members that commit to it: subjects, visit, assurance."""
-    salt = secrets.token_bytes(32)
-    decided: dict[str, Json] = {
+    salt, canonical = secrets.token_bytes(32), decided(visit, grant)
+    content = pack(salt=salt, subjects=uids, visit=canonical, v=1, address=actor.address, **extra)
+    return committed(guard, actor, visit, uids, salt, canonical, content)
+
+
+def decided(visit: Visit, grant: Grant | None) -> bytes:
+    """Return visit and decision as the canonical JSON that an entry commits to."""
+    members: dict[str, Json] = {
         "visit": json.loads(visit.canonical()),
         "views": dict(words(grant, ELEMENTS)) if grant else None,
         "rules": {element.value: list(rules) for element, rules in grant.rules.items()} if grant else None,
     }
-    canonical = encode(decided).encode()
-    content = pack(salt=salt, subjects=uids, visit=canonical, v=1, address=actor.address, **extra)
+    return encode(members).encode()
+
+
+def committed(
+    guard: Guard, actor: Actor, visit: Visit, uids: Sequence[str], salt: bytes, canonical: bytes, content: bytes
+) -> tuple[SealedPayload, Members]:
+    """Return *content* sealed, and the entry members that commit to it. salt, canonical: as they stand in it."""
     payload = guard.payloads.seal(content, uids, visit.moment, guard.log)
     return payload, {
         "subjects": (len(uids), subjects_root(salt, uids)) if uids else None,

@@ -1,4 +1,4 @@
-"""THE walk. Whoever wants to see, find, compare or bring in a voter's field comes through here.
+"""THE walk. Whoever wants to see, find or compare a voter's field comes through here (bring in: ``admission``).
 
     (1) grant   = policies.decide(visit)      or an entry "denied", and nothing else happens; across provinces a witness must be fresh
     (2) values  = open_row(key, row, …)       only granted elements, in memory only; a broken seal is an entry "broken"
@@ -16,20 +16,18 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NoReturn
 
-from sqlalchemy.orm import Session
-
 from app.audit.canonical import Json
-from app.audit.entry import draft_for, rows_root
+from app.audit.entry import draft_for
 from app.audit.trail import Receipt
 from app.kernel.actor import Actor, Ask
-from app.kernel.errors import BadInput, KeysDown, NotThere, SealBroken
+from app.kernel.errors import BadInput, Conflict, KeysDown, NotThere, SealBroken, StepUpNeeded
 from app.kernel.fields import ELEMENTS, Action, Basis, Element, Outcome, Purpose, View
 from app.kernel.regions import is_within, parse_region
-from app.policy.decide import Act, Grant
+from app.policy.decide import SEARCH_NEEDS_FULL, Act, Grant
 from app.policy.views import show
 from app.policy.visit import Mandate, visit_for
 from app.touch.fresh import demand_fresh
-from app.touch.record import Guard, context, decide, permitted, record, record_act, record_broken, row_key, sealed, words
+from app.touch.record import Guard, decide, permitted, record, record_act, record_broken, row_key, words
 from app.vault.blind import same_name
 from app.vault.seal import Clear, SealedRow
 from app.vault.unseal import open_row
@@ -144,7 +142,8 @@ def search(
     """Open the key's elements of the candidates that *find* returns, compare inside, and show *elements* of the hits.
 
     *find* is called only after the decision; its rows must lie in ``ask.region``. A hit and a miss are both recorded.
-    Raises NotThere when the role may not search by this key (recorded), WitnessStale (recorded), TrailDown, KeysDown.
+    Raises NotThere when the role may not search by this key (recorded), WitnessStale (recorded), TrailDown, KeysDown, and the Conflict of
+    *find* (recorded).
     """
     visit = visit_for(actor, ask, now, mandate=mandate)
     grant = decide(guard, actor, visit, Action.VOTER_SEARCH, ())
@@ -152,14 +151,51 @@ def search(
     demand_fresh(guard, actor, visit, Action.VOTER_SEARCH, ())
     try:
         candidates = [row for row in find() if is_within(row.clear.desa, ask.region)]
-        hits, broken = _compare(guard, key, candidates)
-    except KeysDown:
+        hits, broken, _ = _compare(guard, key, candidates)
+    except (KeysDown, Conflict):
         record(guard, actor, grant, Action.VOTER_SEARCH, Outcome.FAILED, ())
         raise
     record_broken(guard, actor, grant, Action.VOTER_SEARCH, broken)
     return _list(
         guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=[row.clear.uid for row in candidates], broken=broken
     )
+
+
+def sift(
+    guard: Guard,
+    actor: Actor,
+    ask: Ask,
+    rows: Sequence[SealedRow],
+    key: SearchKey,
+    elements: Sequence[Element],
+    *,
+    most: int,
+    voting_day: date,
+    now: datetime,
+    mandate: Mandate | None = None,
+) -> tuple[Listing, int]:
+    """Open the key's elements of *rows* in their order, compare inside, and show *elements* of the first *most* that have its values.
+
+    Return also how many rows were opened. Every element of the key must be in full to this visit: a filter must not unmask. Raises
+    NotThere (refused, or a row outside the region asked; recorded), StepUpNeeded (recorded), WitnessStale (recorded), TrailDown, KeysDown.
+    """
+    visit = visit_for(actor, ask, now, mandate=mandate)
+    grant = decide(guard, actor, visit, Action.VOTER_SEARCH, ())
+    closed = [element for element in key.values if grant.views[element] < View.UTUH]
+    outside = any(not is_within(row.clear.desa, ask.region) for row in rows)
+    if closed or outside:
+        record_act(guard, actor, visit, Action.VOTER_SEARCH, Outcome.DENIED, (), (SEARCH_NEEDS_FULL,) if closed else ())
+        fresh = closed and all(grant.offer.get(element) == View.UTUH for element in closed)
+        raise (StepUpNeeded if fresh else NotThere)("a row lies outside the region asked" if outside else "a key that is not in full")
+    demand_fresh(guard, actor, visit, Action.VOTER_SEARCH, ())
+    try:
+        hits, broken, read = _compare(guard, key, rows, most)
+    except KeysDown:
+        record(guard, actor, grant, Action.VOTER_SEARCH, Outcome.FAILED, ())
+        raise
+    record_broken(guard, actor, grant, Action.VOTER_SEARCH, broken)
+    opened = [row.clear.uid for row in rows[:read]]
+    return _list(guard, actor, grant, Action.VOTER_SEARCH, hits, elements, voting_day, opened=opened, broken=broken), read
 
 
 def refuse(guard: Guard, actor: Actor, action: Action, purpose: Purpose, basis: Basis, region: str, rule: str, now: datetime) -> NoReturn:
@@ -200,34 +236,6 @@ def duplicates(guard: Guard, actor: Actor, ask: Ask, pairs: Iterable[tuple[str, 
     return frozenset(found)
 
 
-def admit(
-    guard: Guard,
-    actor: Actor,
-    ask: Ask,
-    rows: Sequence[tuple[str, str, int, bytes]],
-    write: Callable[[Session], None],
-    *,
-    now: datetime,
-    extra: Mapping[str, Json] | None = None,
-) -> Receipt:
-    """Bring sealed rows into the store: the rows and their entry become durable together, or neither does.
-
-    rows: (table, uid, row_version, seal) of everything *write* inserts. If we die before the commit, neither rows nor entry exist.
-    Raises NotThere when the change is not permitted (recorded), TrailDown, StoreDown; what *write* raises rolls everything back.
-    """
-    visit = visit_for(actor, ask, now)
-    rules = permitted(guard, actor, visit, Act.UBAH, ELEMENTS, Action.VOTER_IMPORT)
-    # Sealing the payload before BEGIN keeps the database's write lock short.
-    uids = tuple(uid for _, uid, _, _ in rows)
-    written: list[Json] = [[table, uid, version, seal.hex()] for table, uid, version, seal in rows]
-    payload, members = sealed(guard, actor, visit, None, uids, {"rows": written, **(extra or {})})
-    members |= {**context(guard, visit), "rule": rules, "detail": ("rows", rows_root(rows))}
-    draft = draft_for(actor, Action.VOTER_IMPORT, Outcome.DONE, now, **members)
-    with guard.store.writing() as session:
-        write(session)
-        return guard.trail.append_within(session, draft, payload)
-
-
 def _place(row: SealedRow, ask: Ask) -> str:
     # A desa that is no region code was tampered with: decide on the region asked, and let the seal refuse the row.
     try:
@@ -236,10 +244,18 @@ def _place(row: SealedRow, ask: Ask) -> str:
         return ask.region
 
 
-def _compare(guard: Guard, key: SearchKey, candidates: Sequence[SealedRow]) -> tuple[list[SealedRow], list[str]]:
-    """Open the key's elements of each candidate; return the rows that have its values, and the uids whose seal does not hold."""
-    hits, broken = [], []
+def _compare(
+    guard: Guard, key: SearchKey, candidates: Sequence[SealedRow], most: int | None = None
+) -> tuple[list[SealedRow], list[str], int]:
+    """Open the key's elements of each candidate until *most* fit.
+
+    Return the rows that have its values, the uids whose seal does not hold, and how many were opened.
+    """
+    hits, broken, read = list[SealedRow](), list[str](), 0
     for row in candidates:
+        if len(hits) == most:
+            break
+        read += 1
         try:
             opened = open_row(row_key(guard, row), row, key.values)
         except SealBroken:
@@ -247,7 +263,7 @@ def _compare(guard: Guard, key: SearchKey, candidates: Sequence[SealedRow]) -> t
             continue
         if all(_same(element, opened[element], wanted) for element, wanted in key.values.items()):
             hits.append(row)
-    return hits, broken
+    return hits, broken, read
 
 
 def _open(
@@ -297,4 +313,7 @@ def _same(element: Element, opened: str, wanted: str) -> bool:
     # Names compare in the form their blind index was made of; everything else exactly.
     if element is Element.NAMA:
         return same_name(opened, wanted)
+    # RT 1, 01 and 001 are one.
+    if element in (Element.RT, Element.RW):
+        return opened.strip().lstrip("0") == wanted.strip().lstrip("0")
     return opened == wanted

@@ -100,20 +100,20 @@ def look(source: Source, feed: Callable[[bytes], object] | None = None, *, large
 
 def first_cells(source: Source, found: Survey, most: int) -> list[list[str]]:
     """Return the cells of the first *most* rows that can be split, as they stand. They are voters' values: keep them in memory."""
-    with _opened(source) as stream:
+    with opened(source) as stream:
         stream.seek(found.start)
-        lines = _Lines(stream, found.encoding, found.start)
-        records = (cells for cells in islice(_records(lines, found.delimiter, found.layout.width), most) if isinstance(cells, list))
-        return list(records)
+        lines = Lines(stream, found.encoding, found.start)
+        found_rows = (cells for cells in islice(records(lines, found.delimiter, found.layout.width), most) if isinstance(cells, list))
+        return list(found_rows)
 
 
 def _survey(
     source: Source, naming: Naming, place: Callable[[list[str]], Layout], feed: Callable[[bytes], object] | None, largest: int
 ) -> Survey:
-    with _opened(source) as stream:
+    with opened(source) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
-        head = _read_full(stream, _CHUNK)
+        head = read_full(stream, _CHUNK)
         _refuse_nonsense(head)
         delimiter, names, start = _read_header(head, naming)
         layout = place(names)
@@ -140,7 +140,7 @@ def _proposed(names: list[str]) -> Layout:
 
 def _chosen(layout: Layout, names: list[str]) -> Layout:
     if len(names) != layout.width:
-        raise _changed()
+        raise changed()
     return layout
 
 
@@ -150,10 +150,10 @@ def rows(source: Source, found: Survey, skip: int = 0) -> Iterator[RawRow | Unre
     Raises BadInput when the file is no longer the one that was surveyed.
     """
     pick = itemgetter(*(found.layout.width if cell is None else cell for cell in found.layout.cells))
-    with _opened(source) as stream:
+    with opened(source) as stream:
         stream.seek(found.start)
-        lines = _Lines(stream, found.encoding, found.start)
-        for row_no, cells in enumerate(_records(lines, found.delimiter, found.layout.width), 1):
+        lines = Lines(stream, found.encoding, found.start)
+        for row_no, cells in enumerate(records(lines, found.delimiter, found.layout.width), 1):
             if row_no <= skip:
                 continue
             if isinstance(cells, list):
@@ -162,7 +162,7 @@ def rows(source: Source, found: Survey, skip: int = 0) -> Iterator[RawRow | Unre
             else:
                 yield UnreadableRow(row_no, lines.text(), (Finding(WHOLE_ROW, cells),), lines.end)
     if lines.end != found.size:
-        raise _changed()
+        raise changed()
 
 
 class _Judge:
@@ -227,7 +227,7 @@ class _StillOpen(Exception):
     """A quote has stayed open for _MOST_LINES lines."""
 
 
-class _Lines:
+class Lines:
     """The lines of the rows, decoded one at a time; those of the row in hand can be given back."""
 
     def __init__(self, stream: BinaryIO, encoding: str, start: int) -> None:
@@ -265,10 +265,10 @@ class _Lines:
         try:
             return line.decode(self._encoding)
         except UnicodeDecodeError:
-            raise _changed() from None
+            raise changed() from None
 
 
-def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[list[str] | Reason]:
+def records(lines: Lines, delimiter: str, width: int) -> Iterator[list[str] | Reason]:
     """Yield each row's cells, exactly *width* of them, or the reason why the lines in hand are none.
 
     A row that cannot be split gives up its first line only; the lines after it are read anew, so that one stray quote does not
@@ -346,12 +346,13 @@ def _tolerant(line: bytes) -> str:
 def _naming(mapping: Path | None) -> Naming:
     if mapping is None:
         return STANDARD
-    with _opened(mapping) as stream:
+    with opened(mapping) as stream:
         return read_naming(stream.read(_HEADER))
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """Open *source* for as long as the block lasts. Raises BadInput when it cannot be read."""
     if isinstance(source, Path) and not source.is_file():
         raise BadInput("not a file", field="file", public=_UNREADABLE)
     try:
@@ -361,7 +362,7 @@ def _opened(source: Source) -> Iterator[BinaryIO]:
         raise BadInput(f"cannot be read: {error.strerror}", field="file", public=_UNREADABLE) from None
 
 
-def _read_full(stream: BinaryIO, size: int) -> bytes:
+def read_full(stream: BinaryIO, size: int) -> bytes:
     """Return *size* bytes, or all that is left; a raw stream may give less at a time."""
     parts: list[bytes] = []
     while size > 0 and (part := stream.read(size)):
@@ -381,7 +382,8 @@ def _line_too_long(offset: int) -> BadInput:
     return BadInput(f"a line of more than {LONGEST_LINE} bytes before byte {offset}", field="file", public=_NOT_CSV)
 
 
-def _changed() -> BadInput:
+def changed() -> BadInput:
+    """Return the error that the file is no longer the one that was surveyed."""
     return BadInput(
         "the file changed while it was read", field="file", public=N_("Berkas berubah selama dibaca. Ulangi pemuatan dari awal.")
     )

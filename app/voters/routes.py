@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from app.identity import gate
 from app.identity.room import Card
 from app.kernel.actor import Actor
-from app.kernel.errors import N_, BadInput, NotThere, StepUpNeeded
+from app.kernel.errors import N_, BadInput, Conflict, NotThere, StepUpNeeded
 from app.kernel.fields import ELEMENTS, Element, Purpose, Role, View
 from app.kernel.ids import decode_uid
 from app.kernel.regions import is_within, kab_of, parse_region
@@ -40,9 +40,12 @@ blueprint = Blueprint("voters", __name__)
 READERS = (Role.KPU_KAB, Role.KPU_PROV, Role.KPU_RI, Role.BAWASLU_KAB, Role.BAWASLU_PROV, Role.BAWASLU_RI)
 # Who may search by a key of identity without a mandate; the others browse by desa and TPS.
 SEARCHERS = frozenset({Role.KPU_KAB})
+# To whom RT and RW are in full, as a filter by them needs; the policies decide again at each use.
+STREETS = frozenset({Role.KPU_KAB, Role.BAWASLU_KAB})
 LIAISONS = frozenset({Role.BAWASLU_KAB, Role.BAWASLU_PROV, Role.BAWASLU_RI})
 PER_PAGE = 25
 _TPS = re.compile(r"[0-9]{1,3}", re.ASCII)
+_SPACING = re.compile(r"[\s.\-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def choose() -> Response:
 @blueprint.post("/voters/search")
 @gate.roles(*READERS)
 def search() -> str | Response | tuple[str, int]:
-    """Search by NIK, by name and birth date, or by desa and TPS."""
+    """Search by NIK, by NKK, by name and birth date, or by desa with TPS, RT or RW."""
     actor, roll, form = gate.current_actor(), _roll(), request.form
     purpose = _purpose(form.get("purpose", ""), _tasks(roll, actor))
     gate.choose_task(purpose)
@@ -120,6 +123,8 @@ def search() -> str | Response | tuple[str, int]:
         return redirect("/step-up?next=/voters", 303)
     except BadInput as error:
         return _search_form(roll, actor, error=_(error.public)), 400
+    except Conflict as error:
+        return _search_form(roll, actor, error=_(error.public)), 409
 
 
 @blueprint.get("/voters/<public_id>")
@@ -189,7 +194,7 @@ def _search_form(roll: Roll, actor: Actor, error: str | None = None) -> str:
     regions = [(code, roll.places.name(code) or code) for code in roll.places.kabs() if is_within(code, actor.region)]
     asked = request.args.get("region") or request.form.get("region")
     region = regions[0][0] if len(regions) == 1 else _region(roll, actor, asked) if asked else None
-    held = _held_in(roll, actor, task, region)
+    held, held_nkk = _held_in(roll, actor, task, region), _held_in(roll, actor, task, region, Element.NKK)
     return render_template(
         "voters/search.html",
         tasks=[(purpose.value, words.purposes[purpose], "") for purpose in tasks],
@@ -199,25 +204,28 @@ def _search_form(roll: Roll, actor: Actor, error: str | None = None) -> str:
         desa=_desa(roll.places, region) if region else [],
         may_nik=actor.role in SEARCHERS or bool(held),
         nik_within=[(one.uid, used(one, roll.places).place) for one in held],
+        may_nkk=actor.role in SEARCHERS or bool(held_nkk),
+        nkk_within=[(one.uid, used(one, roll.places).place) for one in held_nkk],
         mandates=[used(one, roll.places) for one in held],
         is_liaison=actor.role in LIAISONS,
         may_name=actor.role in SEARCHERS,
+        may_street=actor.role in STREETS,
         error=error,
     )
 
 
-def _held_in(roll: Roll, actor: Actor, task: Purpose | None, region: str | None) -> list[Held]:
-    """Return the mandates that let this person search *region* by NIK."""
+def _held_in(roll: Roll, actor: Actor, task: Purpose | None, region: str | None, key: Element = Element.NIK) -> list[Held]:
+    """Return the mandates that let this person search *region* by *key*."""
     if task is None or region is None or actor.role in SEARCHERS:
         return []
     now = roll.clock.now()
     held = mandates.active(roll.mandates, actor.uid, now)
-    return actions.searchable(roll.guard, actor, Task(task, roll.guard.policies.catalog.roles[actor.role].basis, region), held, now)
+    return actions.searchable(roll.guard, actor, Task(task, roll.guard.policies.catalog.roles[actor.role].basis, region), held, now, key)
 
 
-def _within(roll: Roll, actor: Actor, task: Task, uid: str) -> Held | None:
-    """Return the mandate a search by NIK goes by: the one the form named, else the widest; None when none opens NIK."""
-    held = _held_in(roll, actor, task.purpose, task.kab)
+def _within(roll: Roll, actor: Actor, task: Task, uid: str, key: Element) -> Held | None:
+    """Return the mandate a search by *key* goes by: the one the form named, else the widest; None when none opens it."""
+    held = _held_in(roll, actor, task.purpose, task.kab, key)
     return next((one for one in held if one.uid == uid), held[0] if held else None)
 
 
@@ -231,38 +239,60 @@ def _desa(places: Places, kab: str) -> list[tuple[str, str]]:
 def _results(roll: Roll, actor: Actor, task: Task, form: Mapping[str, str]) -> str:
     now = roll.clock.now()
     if form.get("nik"):
-        nik = re.sub(r"[\s.\-]", "", form["nik"])
-        within = _within(roll, actor, task, form.get("mandate", ""))
-        found = actions.find_by_nik(roll.guard, actor, task, nik, now, within=within)
+        within = _within(roll, actor, task, form.get("mandate", ""), Element.NIK)
+        found = actions.find_by_nik(roll.guard, actor, task, _SPACING.sub("", form["nik"]), now, within=within)
         return _page(roll, _("NIK"), found, None, used(within, roll.places) if within else None)
+    if form.get("nkk"):
+        within = _within(roll, actor, task, form.get("mandate", ""), Element.NKK)
+        found = actions.find_by_nkk(roll.guard, actor, task, _SPACING.sub("", form["nkk"]), now, within=within)
+        return _page(roll, _("Nomor Kartu Keluarga"), found, None, used(within, roll.places) if within else None)
     if form.get("name") or form.get("birth_date"):
         day = parse_date(form.get("birth_date", "").strip())
         if day is None:
             raise BadInput("birth date unreadable", field="birth_date", public=N_("Isi tanggal lahir, misalnya 31-12-1990."))
         found = actions.find_by_name(roll.guard, actor, task, form.get("name", ""), day.isoformat(), now)
         return _page(roll, _("nama dan tanggal lahir"), found, None)
-    if form.get("desa") and form.get("tps"):
+    if form.get("desa") and any(form.get(name) for name in ("tps", "rt", "rw")):
         place = _place(roll, form)
         listing, more = actions.browse(roll.guard, actor, task, place, now, held=mandates.active(roll.mandates, actor.uid, now))
-        hidden = {"purpose": task.purpose.value, "region": task.kab, "desa": place.desa, "tps": place.tps, "limit": str(place.limit)}
-        where = f"{roll.places.name(place.desa)}, TPS {place.tps}"
+        given = {"tps": place.tps, "rt": place.rt, "rw": place.rw}
+        hidden = {name: value for name, value in given.items() if value is not None}
+        hidden |= {"purpose": task.purpose.value, "region": task.kab, "desa": place.desa, "limit": str(place.limit)}
+        where = ", ".join(
+            [roll.places.name(place.desa) or place.desa, *(f"{name.upper()} {value}" for name, value in given.items() if value)]
+        )
         return _page(roll, where, listing, {**hidden, "before": more} if more else None)
-    raise BadInput("no key given", field="nik", public=N_("Isi salah satu: NIK; nama dan tanggal lahir; atau desa dan TPS."))
+    raise BadInput(
+        "no key given", field="nik", public=N_("Isi salah satu cara: NIK; NKK; nama dan tanggal lahir; atau desa dengan TPS, RT, atau RW.")
+    )
 
 
 def _place(roll: Roll, form: Mapping[str, str]) -> Place:
-    desa, tps, before = parse_region(form["desa"]), form["tps"].strip(), form.get("before") or None
-    if not _TPS.fullmatch(tps) or roll.places.name(desa) is None:
+    desa = parse_region(form["desa"])
+    tps, rt, rw = (form.get(name, "").strip() or None for name in ("tps", "rt", "rw"))
+    if roll.places.name(desa) is None or (tps is not None and not _TPS.fullmatch(tps)):
         raise BadInput("tps or desa unreadable", field="tps", public=N_("Pilih desa, dan isi nomor TPS dengan angka, misalnya 1 atau 001."))
-    if before is not None:
-        try:
-            decode_uid(before)
-        except ValueError:
-            raise BadInput("cursor unreadable", field="before") from None
+    if any(one is not None and not _TPS.fullmatch(one) for one in (rt, rw)):
+        raise BadInput("rt or rw unreadable", field="rt", public=N_("Isi RT dan RW dengan angka, misalnya 2 atau 002."))
     limit = form.get("limit", str(PER_PAGE))
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MOST_PER_PAGE:
         raise BadInput("limit out of bounds", field="limit", public=N_("Jumlah baris per halaman antara 1 dan 100."))
-    return Place(desa, tps.zfill(3), before, int(limit))
+    return Place(desa, tps.zfill(3) if tps else None, _before(form, tps), int(limit), rt, rw)
+
+
+def _before(form: Mapping[str, str], tps: str | None) -> str | None:
+    """Return where the page before ended: a uid, and in front of it its TPS when the whole desa is listed. Raises BadInput."""
+    before = form.get("before") or None
+    if before is None:
+        return None
+    number, _dot, uid = before.rpartition(".")
+    try:
+        decode_uid(uid)
+    except ValueError:
+        raise BadInput("cursor unreadable", field="before") from None
+    if bool(number) == (tps is not None) or len(number) > 8:
+        raise BadInput("cursor unreadable", field="before")
+    return before
 
 
 def _page(roll: Roll, how: str, listing: Listing, next_form: Mapping[str, str] | None, mandate: Used | None = None) -> str:
