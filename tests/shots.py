@@ -24,7 +24,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from app.factory import join, open_keyring, passphrase, web_app
+from app.factory import join, open_keys, web_app
 from app.identity import gate
 from app.kernel.fields import Role
 from app.settings import Settings
@@ -64,6 +64,7 @@ EMPTY = (
     "mandates.index",
     "intake.index",
     "admin.confirmations",
+    "backups.backup_list",
     "subjects.index",
     "oversight.saved_views",
     "oversight.verifications",
@@ -115,7 +116,7 @@ class Camera:
 def places(demo: Demo) -> list[Place]:
     """Return every GET page of the demo's own application that shows something."""
     settings = Settings.load(demo.data, {})
-    house = join(settings, open_keyring(settings, passphrase(settings, {})))
+    house = join(settings, open_keys(settings, {}))
     try:
         app = web_app(house)
         found = []

@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext
 
 from app.kernel.fields import Role
 from tests.walks.conftest import Demo, Person
+from tests.walks.test_walk_backup import backed_up, drilled
 from tests.walks.test_walk_intake import load, send, synthetic
 from tests.walks.test_walk_requests import approve, ask
 
@@ -89,6 +90,7 @@ class Story:
         self._loads()
         self._reset()
         self._verification()
+        self._backup()
         self._views()
 
     def _voter(self) -> None:
@@ -161,6 +163,13 @@ class Story:
         with person.page.expect_navigation():
             person.page.locator("form[action$='/reset'] button").click()
 
+    def _backup(self) -> None:
+        """The administrator makes a backup and proves it; a second drill fails for want of the right identity."""
+        person = self.person("admin_sistem")
+        self.samples["made"] = backed_up(person)
+        self.samples["drilled"] = drilled(person)
+        self.samples["backup"] = next(one.name for one in (self.demo.data / "backups").glob("gardu-*")).rpartition("-")[2]
+
     def _verification(self) -> None:
         """The security officer has the whole log verified."""
         person = self.person("petugas_keamanan")
@@ -228,6 +237,12 @@ class Story:
 
     def _at_oversight_verification(self, role: str) -> Examples:
         return {"": {"uid": self.samples["verification"]}}
+
+    def _at_backups_drill_form(self, role: str) -> Examples:
+        return {"": {"uid": self.samples["backup"]}}
+
+    def _at_backups_job(self, role: str) -> Examples:
+        return {"made": {"uid": self.samples["made"]}, "drilled": {"uid": self.samples["drilled"]}}
 
     def _at_correct_form(self, role: str) -> Examples:
         return {element: {"public_id": self.samples["public_id"], "element": element} for element in ("alamat", "nik", "status_kawin")}

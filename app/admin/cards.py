@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.admin import health, resets
+from app.admin.backups import backups_of
 from app.admin.room import Admin
+from app.custody.backup_room import is_due, last_proven
 from app.identity import directory
 from app.identity.directory import State
 from app.identity.room import Card
@@ -22,7 +24,7 @@ def cards(room: Admin, actor: Actor, now: datetime) -> list[Card]:
     found = _confirmations(room, actor, now)
     if actor.role is not Role.ADMIN_SISTEM:
         return found
-    return [*found, *_health(room, now), *_lapsed(room, now), *_work()]
+    return [*found, *_health(room, now), *_unproven(room, now), *_lapsed(room, now), *_work()]
 
 
 def _work() -> list[Card]:
@@ -48,6 +50,13 @@ def _lapsed(room: Admin, now: datetime) -> list[Card]:
         return []
     text = ngettext("%(num)s undangan tidak dipakai dalam 72 jam.", "%(num)s undangan tidak dipakai dalam 72 jam.", count)
     return [Card("/admin/accounts?state=lewat", _("Undangan lewat"), text, _("Lihat undangan"), waits=True)]
+
+
+def _unproven(room: Admin, now: datetime) -> list[Card]:
+    if room.settings.backup_to is None or not is_due(last_proven(backups_of(room)), now):
+        return []
+    text = _("Belum terbukti dalam 30 hari terakhir bahwa cadangan dapat dipulihkan.")
+    return [Card("/admin/backups", _("Uji pemulihan cadangan"), text, _("Buka cadangan"), waits=True)]
 
 
 def _health(room: Admin, now: datetime) -> list[Card]:

@@ -90,6 +90,12 @@ def without_keys(room: Admin) -> Sequence[str]:
     return [kab for kab in room.identity.places.kabs() if kab not in there]
 
 
+def with_keys(room: Admin) -> Sequence[str]:
+    """Return the codes of the kab/kota that have keys, sorted."""
+    with room.identity.store.reading() as session:
+        return list(session.scalars(select(VaultKey.scope).where(VaultKey.purpose == "seal").distinct().order_by(VaultKey.scope)))
+
+
 def parse_kab(room: Admin, text: str) -> str:
     """Return a kab/kota of the official table. Raises BadInput (field ``region``)."""
     kab = text.strip()

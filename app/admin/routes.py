@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from flask import Blueprint, Flask, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from app.admin import health, keyring, offices, resets, rules, shown, words
+from app.admin import backup_routes, health, key_routes, keyring, offices, resets, rules, shown, words
 from app.admin.cards import cards as desk_cards
 from app.admin.room import Admin
 from app.identity import accounts, directory, gate
@@ -43,16 +43,18 @@ def install(app: Flask, room: Admin) -> None:
     """Give *app* these pages."""
     app.extensions[EXTENSION] = room
     app.register_blueprint(blueprint)
+    backup_routes.install(app, room)
+    key_routes.install(app)
 
 
 def nav(actor: Actor) -> Sequence[tuple[str, str]]:
     """Return what the navigation offers this role: (label, address)."""
     if actor.role not in _WATCHERS:
         return ()
-    shared = [(_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations")]
+    shared = [(_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations"), (_("Penghapusan pemilih"), "/admin/erasures")]
     if actor.role is Role.PETUGAS_KEAMANAN:
         return shared
-    return [*shared, (_("Daftar kantor"), "/admin/offices"), (_("Kunci"), "/admin/keys"), (_("Kesehatan"), "/admin/health")]
+    return [*shared, (_("Daftar kantor"), "/admin/offices"), (_("Kunci"), "/admin/keys"), (_("Rotasi kunci"), "/admin/rotations"), (_("Cadangan"), "/admin/backups"), (_("Kesehatan"), "/admin/health")]
 
 
 def cards(actor: Actor) -> Sequence[Card]:

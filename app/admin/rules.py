@@ -56,6 +56,18 @@ def parse_rows(text: str) -> int | None:
     return int(digits)
 
 
+def parse_rate(text: str) -> int:
+    """Return rows per second, 0 when nothing was typed. Raises BadInput (field ``rate``)."""
+    digits = text.strip().replace(".", "").replace(" ", "")
+    if not digits:
+        return 0
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7 and int(digits) > 0):
+        raise BadInput(
+            "not a number of rows", field="rate", public=N_("Isi jumlah baris per detik dengan angka, misalnya 500, atau kosongkan.")
+        )
+    return int(digits)
+
+
 def in_time(asked_at: datetime, now: datetime) -> bool:
     """Say whether a request may still be decided: not older than ``WINDOW``, and not from a clock ahead of ours."""
     return asked_at - CLOCK_SLACK <= now < asked_at + WINDOW

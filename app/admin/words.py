@@ -83,6 +83,10 @@ DANGERS: Mapping[str, tuple[str, str]] = {
         N_("%(name)s dapat dibaca akun lain di mesin ini."),
         N_("Cabut hak baca grup dan pengguna lain dari %(name)s (chmod go=)."),
     ),
+    "old-keyring": (
+        N_("Berkas kunci lama %(name)s masih ada di mesin ini. Salinan basis data yang lama dapat dibuka dengannya."),
+        N_("Musnahkan berkas itu beserta salinan dan pecahan pemulihannya."),
+    ),
     "policies-writable": (
         N_("Folder kebijakan dapat diubah oleh akun yang menjalankan layanan."),
         N_("Serahkan folder kebijakan kepada root, hanya-baca bagi layanan."),
@@ -144,3 +148,30 @@ REVIEW_OVERDUE = N_("%(day)s, sudah lewat %(days)s hari: izin yang bergantung pa
 REVIEW_NONE = N_("Tidak ada tanggal tinjauan.")
 REVIEW_REMEDY = N_("Minta pemilik kebijakan meninjau dan memperbarui tanggalnya, lalu mulai ulang layanan.")
 VERSIONS = N_("Perangkat lunak yang sedang bekerja:")
+
+# What a rotation changes, by kind, and what that does.
+ROTATIONS: Mapping[str, str] = {
+    "kab": N_("Kunci penyegel wilayah"),
+    "blind": N_("Kunci pencarian wilayah"),
+    "nik": N_("Kunci pencarian NIK nasional"),
+    "data": N_("Segel seluruh data wilayah"),
+}
+ROTATION_HINTS: Mapping[str, str] = {
+    "kab": N_(
+        "Kunci setiap baris dibungkus ulang dengan kunci baru. Isi baris tidak dibuka. Menuntaskan penghapusan pemilih di wilayah itu."
+    ),
+    "blind": N_("Indeks nomor KK serta nama dan tanggal lahir dibuat ulang, dengan lebar yang sesuai jumlah pemilih sekarang."),
+    "nik": N_("Indeks NIK seluruh Indonesia dibuat ulang, satu kab/kota demi satu. Memakan waktu paling lama."),
+    "data": N_("Setiap isian disegel ulang dengan kunci baris yang baru. Pilih ini bila kunci baris diduga bocor."),
+}
+ROTATION_STATES: Mapping[str, str] = {
+    "running": N_("sedang berjalan"), "paused": N_("dijeda"), "halted": N_("berhenti"), "done": N_("selesai"),
+}  # fmt: skip
+ROTATION_ICONS: Mapping[str, str] = {"running": "info", "paused": "warn", "halted": "stop", "done": "ok"}
+ERASURES: Mapping[str, str] = {
+    "waiting": N_("menunggu"), "pending": N_("belum tuntas"), "done": N_("tuntas"), "refused": N_("ditolak"),
+    "withdrawn": N_("ditarik kembali"), "lapsed": N_("lewat waktu"),
+}  # fmt: skip
+ERASURE_ICONS: Mapping[str, str] = {
+    "waiting": "info", "pending": "warn", "done": "ok", "refused": "stop", "withdrawn": "back", "lapsed": "warn",
+}  # fmt: skip

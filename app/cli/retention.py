@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.audit import headguard
 from app.audit.family import after
@@ -76,7 +77,7 @@ def _prune(audit: click.Group) -> None:
     @click.option("--as", "username", required=True, help="Who proposes: an administrator or a security officer.")
     def propose(shell: Shell, below: int, reason: str, username: str) -> None:
         """Propose to delete every entry below a number; asks for password and code. Nothing goes until a second person confirms."""
-        with shell.house() as house, _room(house) as room, _person(house, username) as actor:
+        with shell.house() as house, _room(house) as room, signed_in(house, username) as actor:
             uid = prune.propose(room, actor, below, reason, house.clock.now())
         shell.say(
             f"Proposal {uid}: entries 0 to {below - 1} would go. A second person, within a day: gardu audit prune confirm {uid} --as NAME"
@@ -88,7 +89,7 @@ def _prune(audit: click.Group) -> None:
     @click.option("--as", "username", required=True, help="Who confirms: another administrator or security officer.")
     def confirm(shell: Shell, uid: str, username: str) -> None:
         """Carry a proposal out as the second person; asks for password and code. The entries go for good; make an export before."""
-        with shell.house() as house, _room(house) as room, _person(house, username) as actor:
+        with shell.house() as house, _room(house) as room, signed_in(house, username) as actor:
             done = prune.confirm(room, actor, uid, house.clock.now())
         gone = done.gone["trail_entry"]
         shell.say(
@@ -114,7 +115,7 @@ def _prune(audit: click.Group) -> None:
     @click.option("--as", "username", required=True, help="Who refuses, or takes the proposal back.")
     def refuse(shell: Shell, uid: str, username: str) -> None:
         """Refuse a proposal, or take it back; asks for password and code."""
-        with shell.house() as house, _room(house) as room, _person(house, username) as actor:
+        with shell.house() as house, _room(house) as room, signed_in(house, username) as actor:
             prune.refuse(room, actor, uid, house.clock.now())
         shell.say(f"Proposal {uid} is refused; nothing went.")
         shell.result(uid=uid)
@@ -131,7 +132,9 @@ def _room(house: House) -> Iterator[prune.Room]:
 
 
 @contextmanager
-def _person(house: House, username: str) -> Iterator[Actor]:
+def signed_in(house: House, username: str) -> Iterator[Actor]:
+    """Ask for somebody's password and code, and yield them as an actor. Raises as ``custody.presence.present``."""
+
     def ask(what: str) -> str:
         return str(click.prompt(f"{what} of {username}", hide_input=True, err=True))
 
@@ -160,11 +163,11 @@ def _reopen(audit: click.Group) -> None:
         old, new = settings.origin, after(settings.origin)
         with shell.house(new) as house:
             if not _is_open(house.store, new):
-                what, size = _open_next(shell, house, old, (checkpoint, policy, mirror), yes)
+                what, size = open_next(shell, house, old, (checkpoint, policy, mirror), yes)
             else:
                 # We died after the commit and before the name was written: only the name is missing.
                 what, size = None, 0
-            _rename(settings.data / "config.toml", old, new)
+            rename_log(settings.data / "config.toml", old, new)
         shell.say(
             f"The log is {new} now. Next: gardu audit verify --store, gardu audit head-guard, tell the witnesses, then serve (docs/retention.md)."
         )
@@ -175,7 +178,10 @@ def _reopen(audit: click.Group) -> None:
         )  # fmt: skip
 
 
-def _open_next(shell: Shell, house: House, old: str, files: Sequence[Path | None], yes: bool) -> tuple[reopening.Plan, int]:
+def open_next(
+    shell: Shell, house: House, old: str, files: Sequence[Path | None], yes: bool, also: Callable[[Session], object] = lambda session: None
+) -> tuple[reopening.Plan, int]:
+    """Say what opening the next log would do, ask, and do it. files: checkpoint, policy, mirror. also: as of ``reopen``."""
     checkpoint, policy, mirror = files
     assert checkpoint is not None
     verifier = Signer(old, house.guard.keys.key("log", NATION).secret).verifier
@@ -194,7 +200,7 @@ def _open_next(shell: Shell, house: House, old: str, files: Sequence[Path | None
         shell.say(f"  to do by hand: {line}")
     if not yes:
         click.confirm(f"Open {what.log}? {old} is never written again.", abort=True, err=True)
-    return what, reopening.reopen(house.guard, house.mandates, host_actor(), what, house.clock.now())
+    return what, reopening.reopen(house.guard, house.mandates, host_actor(), what, house.clock.now(), also)
 
 
 def _mirror(file: Path, old: str, verifier: Verifier, known: Known, outside: reopening.Outside) -> Lost:
@@ -214,7 +220,7 @@ def _is_open(store: Store, log: str) -> bool:
         return session.scalar(select(TrailEntry.action).where(TrailEntry.log == log, TrailEntry.seq == 0)) == Action.TRAIL_REOPEN.value
 
 
-def _rename(config: Path, old: str, new: str) -> None:
+def rename_log(config: Path, old: str, new: str) -> None:
     """Put the log's new name into config.toml; if we die at any line, the old or the new file stands there, whole.
 
     Raises UnsafeStart when the file does not name the old log in a line of its own.

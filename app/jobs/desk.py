@@ -108,11 +108,31 @@ class Jobs:
         self._task(uid)
         return uid
 
+    def start_here(self, kind: str, actor: str, office: str, detail: Mapping[str, Json], work: Work) -> str:
+        """Begin *work* at once in a thread of this process, and return the job's uid; nothing of *work* is written down or queued.
+
+        For work that needs what must not be stored, such as a secret somebody typed in. *kind* is not registered: when the process dies the
+        job shows as stalled and cannot be taken up again, only begun anew by whoever has the secret. Without a queue it runs in the caller.
+        """
+        now, uid = self._clock.now(), new_uid()
+        with self._store.writing() as session:
+            session.add(
+                Job(
+                    uid=uid, kind=kind, actor=actor, office=office, state="running", done=0, total=0,
+                    detail=json.dumps(detail, sort_keys=True), result="", error="", created_at=now, beat_at=now,
+                )
+            )  # fmt: skip
+        if self._huey.immediate:
+            self._carry_out(uid, work)
+        else:
+            threading.Thread(target=self._carry_out, args=(uid, work), name=f"gardu-{kind}", daemon=True).start()
+        return uid
+
     def again(self, uid: str) -> None:
-        """Queue a stalled or failed job once more. Raises NotThere when there is none in such a state."""
+        """Queue a stalled or failed job once more. Raises NotThere when there is none in such a state, or it ran from memory alone."""
         now = self._clock.now()
         found = self.find(uid)
-        if found.state not in {"stalled", "failed"}:
+        if found.state not in {"stalled", "failed"} or found.kind not in self._works:
             raise NotThere("no stalled or failed job of this uid")
         stored = "running" if found.state == "stalled" else "failed"
         with self._store.writing() as session:
@@ -169,10 +189,12 @@ class Jobs:
             mine = session.execute(
                 update(Job).where(Job.uid == uid, Job.state == "waiting").values(state="running", beat_at=self._clock.now())
             )
+        work = self._works.get(self.find(uid).kind)
+        if mine.rowcount == 1 and work is not None:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
+            self._carry_out(uid, work)
+
+    def _carry_out(self, uid: str, work: Work) -> None:
         job = self.find(uid)
-        work = self._works.get(job.kind)
-        if mine.rowcount != 1 or work is None:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
-            return
         try:
             result = work(job, self._reporter(uid))
         except GarduError as error:
