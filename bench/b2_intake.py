@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,6 +39,8 @@ from bench.kit import ELECTION, KAB, SEED, VOTING_DAY, Bench, Line, Scale, growt
 ID = "B2"
 # Rows per transaction of every floor: the intake's own.
 BATCH = dp4.BATCH
+# As many rows as the floors get: enough for a steady rate, and a million checked rows would not fit beside the rest.
+_FLOOR_ROWS = 100_000
 # A peer's rate does not depend on how many rows it has, and the slowest would take minutes for all.
 _PEER_ROWS = 10_000
 _NIK, _NKK, _NAME, _BORN = 2, 1, 3, 5
@@ -60,7 +63,7 @@ def run(bench: Bench) -> Iterator[Line]:
     """Yield every line of B2."""
     sizes = bench.scale.sizes
     files = {size: _file(bench.new_folder(), size) for size in dict.fromkeys(sizes)}
-    clean = _clean(files[sizes[-1]])
+    clean = _clean(files[sizes[-1]], min(sizes[-1], _FLOOR_ROWS))
     bench.say(f"B2: sealing {len(clean)} rows alone, on {_cores()} cores")
     alone = median([sealing_alone(clean) for _ in range(bench.scale.repeats)])
     for engine in bench.engines:
@@ -82,6 +85,7 @@ def _engine(bench: Bench, engine: str, files: dict[int, Path], clean: list[Clean
     yield line(ID, f"DP4 intake, {engine}: µs per further row", most, slope(sizes, seconds) * 1e6, "µs")
     yield line(ID, f"DP4 intake, {engine}: growth, seconds ~ rows^k", most, growth(sizes, seconds), "k", goal=f"≤ {_SPREAD}")
     more = median([one.peak for one in runs[most]]) - median([one.peak for one in runs[sizes[0]]])
+    yield line(ID, f"DP4 intake, {engine}: peak memory, all processes", most, median([one.peak for one in runs[most]]), "MiB")
     yield line(ID, f"DP4 intake, {engine}: peak memory beyond {sizes[0]} rows", most, more, "MiB", goal=f"≤ {_FLAT_MIB}")
     yield line(ID, f"DP4 intake, {engine} ÷ (a) the sealing alone, all cores", most, rate, "rows/s", floor=alone, goal="≥ 0.7")
     for peer in _peers():
@@ -124,8 +128,8 @@ def _forget_peak() -> None:
 
 
 def _peak() -> float:
-    """Return the high-water mark of this process plus that of the largest helper it waited for, in MiB."""
-    helpers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    """Return the high-water mark of this process plus, for every sealing process, that of the largest, in MiB; shared pages count in each."""
+    helpers = _cores() * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     status = Path("/proc/self/status")
     if status.exists():
         own = next(int(found.split()[1]) for found in status.read_text("ascii").splitlines() if found.startswith("VmHWM"))
@@ -142,10 +146,10 @@ def _file(folder: Path, size: int) -> Path:
     return path
 
 
-def _clean(file: Path) -> list[CleanRow]:
+def _clean(file: Path, most: int) -> list[CleanRow]:
     places = Places()
     checked = (check(row, KAB, places, VOTING_DAY) for row in rows(file, survey(file)) if isinstance(row, RawRow))
-    return [row for row in checked if isinstance(row, CleanRow)]
+    return list(islice((row for row in checked if isinstance(row, CleanRow)), most))
 
 
 # ---- (a) the sealing alone --------------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from app.audit.canonical import Json, canonical
+from app.audit.canonical import Json, canonical, encode
 from app.kernel.errors import BadInput
 
 # 128 bits: whoever holds all entries and all uids still cannot try salts.
@@ -43,6 +43,20 @@ def pack(*, salt: bytes, subjects: Iterable[str] = (), visit: bytes | None = Non
     packed = canonical(members)
     unpack(packed)
     return packed
+
+
+def pack_rows(*, salt: bytes, subjects: Sequence[str], visit: bytes, rows: Sequence[str], **more: Json) -> bytes:
+    """As ``pack`` with a member ``rows``, for thousands of rows given as ``entry.row_text`` wrote them. Raises BadInput."""
+    if not _SALT.fullmatch(salt.hex()) or len(subjects) > MAX_SUBJECTS or not all(map(str.isascii, subjects)):
+        raise BadInput("payload: salt or subjects are not in their form", field="subjects")
+    members = {name: canonical(value) for name, value in more.items()}
+    members |= {
+        "salt": canonical(salt.hex()),
+        "subjects": encode(list(subjects)).encode("ascii"),
+        "visit": canonical(visit.decode("utf-8")),
+    }
+    members["rows"] = f"[{','.join(rows)}]".encode()
+    return b"{%b}" % b",".join(f'"{name}":'.encode("ascii") + members[name] for name in sorted(members))
 
 
 def unpack(content: bytes) -> Content:

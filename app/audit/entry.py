@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from app.kernel.payload import SealedPayload
 # An entry holds at most 64 rule ids of 64 characters and 13 elements besides its fixed members: far below this.
 MAX_BODY = 32_768
 _GENESIS_HEX = "0" * 64
+_PLAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)
 
 
 class Members(TypedDict, total=False):
@@ -226,10 +228,11 @@ def subjects_root(salt: bytes, uids: Iterable[str]) -> bytes:
     salt: at least 16 random bytes, kept in the payload, so that a holder of entries cannot link touches of one voter. uids: ASCII,
     each once (BadInput otherwise).
     """
-    leaves = sorted(tree.leaf_hash(salt + uid.encode("ascii")) for uid in uids)
+    head = b"\x00" + salt
+    leaves = sorted([sha256(head + uid.encode("ascii")).digest() for uid in uids])
     if any(left == right for left, right in pairwise(leaves)):
         raise BadInput("entry: a subject is named twice", field="subjects")
-    return tree.root_of(leaves)
+    return tree.root_over(leaves)
 
 
 def rows_root(rows: Iterable[tuple[str, str, int, bytes]]) -> bytes:
@@ -237,7 +240,20 @@ def rows_root(rows: Iterable[tuple[str, str, int, bytes]]) -> bytes:
 
     RFC 6962 root over SHA-256(0x00 ‖ canonical JSON ``[table,uid,row_version,"seal in hex"]``), the leaf hashes sorted.
     """
-    return tree.root_of(sorted(tree.leaf_hash(canonical([table, uid, version, seal.hex()])) for table, uid, version, seal in rows))
+    return texts_root(row_text(*row) for row in rows)
+
+
+def row_text(table: str, uid: str, version: int, seal: bytes) -> str:
+    """Return the canonical JSON of one row written, ``[table,uid,row_version,"seal in hex"]``: what a leaf of ``rows_root`` is made of."""
+    if _PLAIN.fullmatch(table + uid) and version.__class__ is int:
+        # What uids and tables are made of needs no escape: canonical as it stands.
+        return f'["{table}","{uid}",{version},"{seal.hex()}"]'
+    return canonical([table, uid, version, seal.hex()]).decode()
+
+
+def texts_root(texts: Iterable[str]) -> bytes:
+    """Return ``rows_root`` over rows given as ``row_text`` wrote them."""
+    return tree.root_over(sorted([sha256(b"\x00" + text.encode()).digest() for text in texts]))
 
 
 def opened_bits(fields: Mapping[str, str] | None) -> int:

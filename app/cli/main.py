@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pyotp
 
-from app.cli import audit, demo, doctor, install, people, policy, roll, serve, witness, worker
+from app.cli import audit, backup, demo, doctor, install, keys, partitions, people, policy, roll, rotation, search, serve, witness, worker
 from app.cli.shell import Shell, command
 from app.kernel.clock import SystemClock
 
@@ -25,7 +25,7 @@ def main() -> None:
     os.umask(0o077)
 
 
-for room in (demo, install, serve, worker, people, roll, audit, policy, doctor, witness):
+for room in (demo, install, keys, serve, worker, people, roll, rotation, search, partitions, backup, audit, policy, doctor, witness):
     room.register(main)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from app.kernel.errors import Conflict, SealBroken
 from app.kernel.fields import Action, Element, Outcome
 from app.touch import Change, Disclosure, Receipt
 from app.vault.seal import SealedRow
-from app.voters.actions import Task, blind_of, row_in_roll, rows_by_nik, stands
+from app.voters.actions import Rotated, Task, blind_of, blinds_of, demand_newest, row_in_roll, rows_by_nik, stands
 from app.voters.elections import Standing
 from app.voters.room import Roll
 from app.voters.tables import Election, NikIndex, Voter
@@ -63,21 +63,34 @@ def correct(roll: Roll, actor: Actor, task: Task, uid: str, wanted: Change, vers
     Raises NotThere or StepUpNeeded (refused; recorded), Conflict (changed meanwhile, the same value, a NIK that is taken; recorded),
     SealBroken (recorded), TrailDown, StoreDown.
     """
-    row, present = _row(roll, actor, task, uid, now)
-    if row.clear.row_version != version:
-        raise Conflict("the row was changed after the form was made", public=touch.MOVED_SENTENCE)
-    known: set[str] = set()
+    while True:
+        row, present = _row(roll, actor, task, uid, now)
+        if row.clear.row_version != version:
+            raise Conflict("the row was changed after the form was made", public=touch.MOVED_SENTENCE)
+        try:
+            return _correct(roll, actor, row, present, wanted, _ask(task, present, row.clear.desa), now)
+        except Rotated:
+            # Only keys changed under the row, not what it says: the correction is made on it as it stands now.
+            continue
+
+
+def _correct(roll: Roll, actor: Actor, row: SealedRow, present: Standing, wanted: Change, ask: Ask, now: datetime) -> Receipt:
+    """Correct *row* as it was read. Raises Rotated when it was put under another key meanwhile; then nothing was stored."""
+    keys, known, tokens = roll.guard.keys, set[str](), set[bytes]()
+    blind = blind_of(keys, row.clear.kab)
 
     def same_nik(token: bytes) -> Sequence[SealedRow]:
         with roll.guard.store.reading() as session:
-            known.update(_claims(session, token, present.election))
-            return rows_by_nik(session, present.election, {token})
+            tokens.update({token, *(one.b_nik(wanted.value, present.election) for one in blinds_of(session, keys, row.clear.kab))})
+            known.update(_claims(session, tokens, present.election))
+            return rows_by_nik(session, present.election, tokens)
 
     def store(session: Session, changed: SealedRow) -> bool:
-        return _store(session, row, changed, known)
+        if (changed.b_nik, changed.b_nkk, changed.b_nd) != (row.b_nik, row.b_nkk, row.b_nd):
+            demand_newest(session, keys, row.clear.kab, blind=blind)
+        return _store(session, row, changed, known, tokens)
 
-    ask = _ask(task, present, row.clear.desa)
-    return touch.change(roll.guard, actor, ask, row, wanted, blind_of(roll.guard.keys, task.kab), same_nik, store, now=now)
+    return touch.change(roll.guard, actor, ask, row, wanted, blind, same_nik, store, now=now)
 
 
 def history(roll: Roll, actor: Actor, task: Task, uid: str, now: datetime) -> list[Event]:
@@ -115,23 +128,30 @@ def _ask(task: Task, present: Standing, region: str) -> Ask:
     return Ask(task.purpose, task.basis, region, present.election, present.stage)
 
 
-def _claims(session: Session, token: bytes, election: str) -> set[str]:
-    return set(session.scalars(select(NikIndex.uid).where(NikIndex.b_nik == token, NikIndex.election == election)))
+def _claims(session: Session, tokens: Collection[bytes], election: str) -> set[str]:
+    return set(session.scalars(select(NikIndex.uid).where(NikIndex.b_nik.in_(tokens), NikIndex.election == election)))
 
 
-def _store(session: Session, before: SealedRow, after: SealedRow, known: set[str]) -> bool:
-    """Store *after* in place of *before*, if that is still what stands there; say whether it was."""
+def _store(session: Session, before: SealedRow, after: SealedRow, known: set[str], tokens: set[bytes]) -> bool:
+    """Store *after* in place of *before*, if that is still what stands there; say whether it was.
+
+    tokens, known: of a new NIK, under every key there is, and the uids that had one of them. Raises Rotated when *before* still stands but
+    for its keys.
+    """
     clear = after.clear
     if after.b_nik != before.b_nik:
         # One writer of an election's NIK at a time from here to the commit; SQLite's BEGIN IMMEDIATE is that lock already.
         session.execute(select(Election.id).where(Election.id == clear.election).with_for_update())
-        if not _claims(session, after.b_nik, clear.election) <= known:
+        if not _claims(session, tokens, clear.election) <= known:
             return False
     columns: dict[str, object] = {f"c{number:02d}": cell for number, cell in enumerate(after.cells)}
     columns |= {"row_version": clear.row_version, "b_nik": after.b_nik, "b_nkk": after.b_nkk, "b_nd": after.b_nd, "seal": after.seal}
     here = (Voter.kab == clear.kab, Voter.uid == clear.uid, Voter.row_version == before.clear.row_version, Voter.seal == before.seal)
     moved = session.execute(update(Voter).where(*here).values(columns))
     if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has a row count
+        same = (Voter.kab == clear.kab, Voter.uid == clear.uid, Voter.row_version == before.clear.row_version)
+        if session.scalar(select(Voter.uid).where(*same)) is not None:
+            raise Rotated
         return False
     if after.b_nik != before.b_nik:
         old = (NikIndex.kab == clear.kab, NikIndex.uid == clear.uid, NikIndex.election == clear.election, NikIndex.b_nik == before.b_nik)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -23,41 +21,45 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import touch
-from app.audit.canonical import Json
 from app.kernel.actor import Actor, Ask
 from app.kernel.clock import Clock
-from app.kernel.errors import N_, BadInput, Conflict
+from app.kernel.errors import N_, BadInput, Conflict, GarduError, StoreDown, TrailDown
 from app.kernel.fields import Basis, Purpose
 from app.kernel.ids import new_uid
 from app.kernel.regions import NATION
 from app.places import Places
-from app.store.bulk import among, put
+from app.store.bulk import among, put, put_packed, roomy
 from app.touch import Guard, Receipt
-from app.vault.blind import FileDigest
+from app.vault.blind import Blind, FileDigest
 from app.vault.records import RecordSeal
 from app.vault.seal import SealedBlob, SealedRow
 from app.voters import loads
-from app.voters.actions import blind_of, rows_by_nik
+from app.voters.actions import Rotated, blind_of, blinds_of, demand_newest, rows_by_nik
+from app.voters.blocks import blocks
 from app.voters.columns import Layout
+from app.voters.conflicts import Finder, Marks, Report
+from app.voters.crew import Crew, cores
 from app.voters.elections import Standing, standing
-from app.voters.reader import Source, rows, survey
+from app.voters.reader import Source, Survey, survey
 from app.voters.rules.findings import WHOLE_ROW, Finding, Reason
 from app.voters.rules.rows import COLUMNS
-from app.voters.sealing import Columns, Raw, Ready, Sealer, sealed
+from app.voters.sealing import Batch, Job, Sealer
 from app.voters.tables import UNDONE, Election, Load, NikIndex, Quarantine, Voter, VoterKey
 
 ALREADY = N_("Berkas yang sama persis sudah pernah dimuat. Tidak ada yang diubah; lihat hasilnya di riwayat pemuatan.")
 CARRIED_ON = N_("Berkas yang sama sedang dimuat oleh proses lain. Tidak ada yang diubah; tunggu hasilnya di riwayat pemuatan.")
 OTHER_COLUMNS = N_("Berkas ini sudah sebagian dimuat dengan pilihan kolom yang lain. Pilih kolom yang sama seperti waktu itu.")
-# Rows per transaction: about 30 ms of SQLite's write lock, and one log entry of about 60 kB payload.
-BATCH = 500
+# Rows per transaction: a commit, an entry and a look at the index cost little beside so many rows, and SQLite's write lock is held 0.2 s.
+BATCH = 4000
+# While people use the same process: 30 ms of the lock, and of the interpreter.
+ONLINE_BATCH = 500
 _CODES = frozenset(reason.value for reason in Reason)
 _VOTERS, _KEYS, _INDEX, _WAITING = (cast(Table, table.__table__) for table in (Voter, VoterKey, NikIndex, Quarantine))
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a load."""
+    """What became of a load. report: the conflicts found before it began; lost: sealing processes that died and were replaced."""
 
     uid: str
     rows_read: int
@@ -66,33 +68,40 @@ class Done:
     warnings: Mapping[str, int]
     seq: int | None
     resumed: bool
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one batch will write, gathered before the transaction begins."""
-
-    sealed: list[Ready] = field(default_factory=list)
-    blobs: list[SealedBlob] = field(default_factory=list)
-    warnings: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    known: frozenset[str] = frozenset()  # uids that the NIK index named when duplicates were looked for
+    report: Report
+    lost: int
 
 
 def _nobody(load: str) -> None:
     """Tell nobody."""
 
 
+def _go_on(report: Report) -> None:
+    """Load the file whatever its conflicts: they wait in quarantine."""
+
+
 class _Overtaken(Exception):
     """Another load brought in a NIK of this batch after its duplicates were looked for."""
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What looking for duplicates found. tokens: what was looked for, and must be looked for again before the rows are written; known: the
+    uids that the index named; taken: NIKs that the election has.
+    """
+
+    tokens: Collection[bytes]
+    known: frozenset[str] = frozenset()
+    taken: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
     """An intake into one kab/kota (code ``PP.KK``) of one election.
 
-    helper: a second process may seal, where that helps. upload: uid of the uploaded file it comes from. opened: told the uid of the load
-    before its first row is stored.
+    workers: processes that seal, None for as many as there are cores, 0 for this one alone. batch: rows per transaction. upload: uid of the
+    uploaded file it comes from. opened: told the uid of the load before its first row is stored. decide: told the conflicts of a file that
+    is not begun yet, before anything is stored; what it raises stops the load.
     """
 
     guard: Guard
@@ -101,9 +110,11 @@ class Intake:
     clock: Clock
     kab: str
     election: str
-    helper: bool = True
+    workers: int | None = None
+    batch: int = BATCH
     upload: str | None = None
     opened: Callable[[str], None] = _nobody
+    decide: Callable[[Report], None] = _go_on
 
     def prepare(self) -> Standing:
         """Return where the election stands here. Raises BadInput when the region is no kab/kota or no stage was set."""
@@ -119,30 +130,95 @@ class Intake:
     def load(self, source: Source, mapping: Path | Layout | None, advance: Callable[[int, int], None]) -> Done:
         """Load the file *source*. mapping: as for ``reader.survey``. advance is told (bytes done, bytes in all).
 
-        Raises BadInput (not a DP4 file: says why), Conflict (already loaded, or being loaded), NotThere (refused), TrailDown.
+        Raises BadInput (not a DP4 file: says why; or it changed), Conflict (already loaded, or being loaded), NotThere (refused), TrailDown.
         """
         present = self.prepare()
-        digest = FileDigest(self.guard.keys.key("index", NATION))
-        surveyed = survey(source, mapping, digest.update)
-        load, resumed = self._open(digest.digest(), surveyed.layout)
+        found, digest = self._survey(source, mapping)
+        # A look only, so that nobody waits for a file that is refused; ``_open`` decides.
+        begun = self._known(digest, found.layout)
+        report = self._finder(source, found, present).report(digest, _nothing, asked=begun is None)
+        if begun is None:
+            self.decide(report)
+        load, resumed = self._open(digest, found.layout)
         self.opened(load.uid)
-        ask = Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, self.kab, self.election, present.stage)
-        key, blind = self.guard.keys.key("seal", self.kab), blind_of(self.guard.keys, self.kab)
-        sealer = Sealer(self.kab, self.election, load.uid, present.voting_day, self.places, key, blind)
-        # A second process pays from the third batch on.
-        apart = self.helper and surveyed.rows_estimate - load.rows_read > 2 * BATCH
-        receipt = None
-        with closing(sealed(sealer, _chunks(rows(source, surveyed, skip=load.rows_read)), apart)) as batches:
-            for chunk, made in batches:
-                receipt = self._bring_in(chunk, made, sealer, ask, load)
-                advance(chunk[-1].end, surveyed.size)
+        receipt, lost = self._bring_all_in(source, found, report, present, load, advance)
         self._finish(load)
         warnings: dict[str, int] = json.loads(load.warnings)
-        return Done(load.uid, load.rows_read, load.rows_sealed, load.rows_quarantined, warnings, receipt.seq if receipt else None, resumed)
+        seq = receipt.seq if receipt else None
+        return Done(load.uid, load.rows_read, load.rows_sealed, load.rows_quarantined, warnings, seq, resumed, report, lost)
+
+    def check(self, source: Source, mapping: Path | Layout | None, advance: Callable[[int, int], None]) -> Report:
+        """Return the conflicts of the file *source* and store nothing. Arguments and errors as of ``load``."""
+        present = self.prepare()
+        found, digest = self._survey(source, mapping)
+        if self._known(digest, found.layout) is not None:
+            raise Conflict("this file is loaded in part; load it to its end, or undo it", public=CARRIED_ON)
+        return self._finder(source, found, present).report(digest, advance)
+
+    def _survey(self, source: Source, mapping: Path | Layout | None) -> tuple[Survey, bytes]:
+        digest = FileDigest(self.guard.keys.key("index", NATION))
+        found = survey(source, mapping, digest.update)
+        return found, digest.digest()
+
+    def _ask(self, present: Standing) -> Ask:
+        return Ask(Purpose.PEMUATAN, Basis.PKPU7_2022, self.kab, self.election, present.stage)
+
+    def _crew(self, found: Survey, behind: int = 0) -> int:
+        """Return how many processes are worth starting for the rows of a file."""
+        wanted = cores() if self.workers is None else self.workers
+        return wanted if found.rows_estimate - behind > self.batch else 0
+
+    def _finder(self, source: Source, found: Survey, present: Standing) -> Finder:
+        blind, older = self._blinds()
+        return Finder(
+            self.guard, self.actor, self._ask(present), self.clock, source, found, blind, older, self._crew(found), self.batch
+        )  # fmt: skip
+
+    def _blinds(self) -> tuple[Blind, list[Blind]]:
+        """Return the indexes that rows are stored with, and those with older NIK keys that rows may have while a rotation is under way."""
+        blind = blind_of(self.guard.keys, self.kab)
+        with self.guard.store.reading() as session:
+            return blind, [one for one in blinds_of(session, self.guard.keys, self.kab) if one.epochs[0] != blind.epochs[0]]
+
+    def _bring_all_in(
+        self, source: Source, found: Survey, report: Report, present: Standing, load: Load, advance: Callable[[int, int], None]
+    ) -> tuple[Receipt | None, int]:
+        """Store every row that *load* has not read; return the last receipt, and how many workers were lost."""
+        receipt, lost, whole = None, 0, False
+        while not whole:
+            sealer, marks = self._sealer(found, present, load), Marks(self.guard, source, found, report.marks)
+            crew = Crew(sealer.seal, self._crew(found, load.rows_read))
+            ahead = blocks(source, found, self.batch, skip=load.rows_read, seen=marks.note)
+            jobs = (Job(block, self.clock.now(), report.within(block)) for block in ahead)
+            with roomy(self.guard.store), closing(crew.results(jobs)) as batches:
+                try:
+                    for job, batch in batches:
+                        receipt = self._bring_in(job, batch, sealer, report.suspects, load)
+                        advance(job.block.end, found.size)
+                    whole = True
+                except (StoreDown, TrailDown, BadInput) as down:
+                    raise _told_where(down, load) from None
+                except Rotated:
+                    # A rotation has left the keys behind that the workers hold: others are begun, behind the last row stored.
+                    pass
+            lost += crew.lost
+        return receipt, lost
+
+    def _sealer(self, found: Survey, present: Standing, load: Load) -> Sealer:
+        keys, copied = self.guard.keys, self.guard.store.dialect == "postgresql"
+        key, blind = keys.key("seal", self.kab), blind_of(keys, self.kab)
+        return Sealer(
+            self.kab, self.election, load.uid, present.voting_day, self.places, key, blind, self.guard, self.actor, self._ask(present),
+            found, copied,
+        )  # fmt: skip
 
     def findings(self, load: str) -> Iterator[tuple[int, list[Finding]]]:
         """Yield (row number, reasons) of the load's quarantined rows, in the file's order; no value stands here."""
-        query = select(Quarantine.row_no, Quarantine.reasons).where(Quarantine.load == load).order_by(Quarantine.row_no)
+        query = (
+            select(Quarantine.row_no, Quarantine.reasons)
+            .where(Quarantine.kab == self.kab, Quarantine.load == load)
+            .order_by(Quarantine.row_no)
+        )
         with self.guard.store.reading() as session:
             for row_no, reasons in session.execute(query):
                 yield row_no, read_reasons(reasons)
@@ -155,55 +231,70 @@ class Intake:
             detail = "another process began to load this file at the same moment; nothing was changed by this one"
             raise Conflict(detail, public=CARRIED_ON) from None
 
+    def _known(self, digest: bytes, layout: Layout) -> Load | None:
+        """Return the load that was begun with this file, or None. Raises Conflict when it is done, elsewhere, or begun with other columns."""
+        with self.guard.store.reading() as session:
+            return self._standing_load(session, digest, layout)
+
+    def _standing_load(self, session: Session, digest: bytes, layout: Layout) -> Load | None:
+        same = (Load.digest == digest, Load.election == self.election, Load.state != UNDONE)
+        known = session.scalar(select(Load).where(*same))
+        if known is None:
+            return None
+        loads.check(self._seals, known)
+        if known.state == loads.DONE or known.kab != self.kab:
+            when = f"{known.started_at:%Y-%m-%d %H:%M} UTC into {known.kab}"
+            raise Conflict(f"this file was already loaded ({when}, load {known.uid}); nothing was changed", public=ALREADY)
+        if known.layout not in (None, str(layout)):
+            raise Conflict(f"load {known.uid} was begun with other columns ({known.layout}); nothing was changed", public=OTHER_COLUMNS)
+        session.expunge(known)
+        return known
+
     def _begun(self, digest: bytes, layout: Layout) -> tuple[Load, bool]:
         with self.guard.store.writing() as session:
-            same = (Load.digest == digest, Load.election == self.election, Load.state != UNDONE)
-            known = session.scalar(select(Load).where(*same))
-            if known is None:
-                load = Load(
-                    uid=new_uid(), kind="dp4", digest=digest, kab=self.kab, election=self.election, actor=self.actor.uid,
-                    state=loads.RUNNING, rows_read=0, rows_sealed=0, rows_quarantined=0, warnings="{}", started_at=self.clock.now(),
-                    finished_at=None, layout=str(layout), upload=self.upload, undone_at=None, undone_by=None,
-                )  # fmt: skip
-                loads.seal(self._seals, load)
-                session.add(load)
-                session.flush()
-                session.expunge(load)
-                return load, False
-            loads.check(self._seals, known)
-            if known.state == loads.DONE or known.kab != self.kab:
-                when = f"{known.started_at:%Y-%m-%d %H:%M} UTC into {known.kab}"
-                raise Conflict(f"this file was already loaded ({when}, load {known.uid}); nothing was changed", public=ALREADY)
-            if known.layout not in (None, str(layout)):
-                raise Conflict(f"load {known.uid} was begun with other columns ({known.layout}); nothing was changed", public=OTHER_COLUMNS)
-            session.expunge(known)
-            return known, True
+            known = self._standing_load(session, digest, layout)
+            if known is not None:
+                return known, True
+            load = Load(
+                uid=new_uid(), kind="dp4", digest=digest, kab=self.kab, election=self.election, actor=self.actor.uid,
+                state=loads.RUNNING, rows_read=0, rows_sealed=0, rows_quarantined=0, warnings="{}", started_at=self.clock.now(),
+                finished_at=None, layout=str(layout), upload=self.upload, undone_at=None, undone_by=None,
+            )  # fmt: skip
+            loads.seal(self._seals, load)
+            session.add(load)
+            session.flush()
+            session.expunge(load)
+            return load, False
 
-    def _bring_in(self, chunk: list[Raw], made: list[Ready | SealedBlob], sealer: Sealer, ask: Ask, load: Load) -> Receipt:
-        """Store a sealed batch; look for duplicates anew when another load brought in one of its NIKs meanwhile."""
+    def _bring_in(self, job: Job, batch: Batch, sealer: Sealer, suspects: Collection[bytes] | None, load: Load) -> Receipt:
+        """Store a sealed batch; look for duplicates anew, at every row, when another load brought in one of its NIKs meanwhile.
+
+        suspects: the tokens worth a first look. Raises Rotated when a rotation has left the batch's keys behind; nothing was stored then.
+        """
         while True:
+            looked = self._look(batch, sealer, suspects)
+            settled = sealer.settled(batch, job, looked.taken)
             try:
-                return self._store(self._sorted(chunk, made, sealer, ask), ask, load)
+                return self._store(settled, looked, sealer, load)
             except _Overtaken:
-                continue
+                suspects = None
 
-    def _sorted(self, chunk: list[Raw], made: list[Ready | SealedBlob], sealer: Sealer, ask: Ask) -> _Batch:
-        """Part a batch into what enters the roll and what waits, outside any transaction."""
-        now = self.clock.now()
-        ready = [row for row in made if isinstance(row, Ready)]
-        known, candidates = self._candidates({row.b_nik for row in ready})
-        taken = self._taken(ready, candidates, ask, now)
-        batch = _Batch(read=len(chunk), known=known)
-        for raw, row in zip(chunk, made, strict=True):
-            if isinstance(row, Ready) and row.nik in taken:
-                row = sealer.double(raw)
-            if isinstance(row, SealedBlob):
-                batch.blobs.append(row)
-                continue
-            taken.add(row.nik)
-            batch.warnings.update(row.warnings)
-            batch.sealed.append(row)
-        return batch
+    def _look(self, batch: Batch, sealer: Sealer, suspects: Collection[bytes] | None) -> _Looked:
+        """Look for what the election already has of *batch*, outside any transaction."""
+        older, niks = self._blinds()[1], (*batch.ready.niks, *batch.doubtful.niks)
+        by_token: dict[bytes, list[bytes]] = {}
+        for token, nik in zip((*batch.ready.tokens, *batch.doubtful.tokens), niks, strict=True):
+            by_token.setdefault(token, []).append(nik)
+        for one in older:
+            for nik in niks:
+                by_token.setdefault(one.b_nik(nik.decode(), self.election), []).append(nik)
+        wanted = [token for token in by_token if suspects is None or token in suspects]
+        if not wanted:
+            return _Looked(by_token)
+        known, candidates = self._candidates(wanted)
+        pairs = [(nik.decode(), found) for found in candidates for nik in dict.fromkeys(by_token.get(found.b_nik, ()))]
+        taken = touch.duplicates(self.guard, self.actor, sealer.ask, pairs, now=self.clock.now())
+        return _Looked(by_token, known, frozenset(map(str.encode, taken)))
 
     def _candidates(self, tokens: Collection[bytes]) -> tuple[frozenset[str], list[SealedRow]]:
         """Return the uids that the NIK index names for *tokens*, and the rows of the roll among them."""
@@ -217,25 +308,16 @@ class Intake:
         query = select(NikIndex.uid, NikIndex.b_nik).where(among(session, NikIndex.b_nik, tokens), NikIndex.election == self.election)
         return {row.uid: row.b_nik for row in session.execute(query)}
 
-    def _taken(self, ready: Sequence[Ready], candidates: Sequence[SealedRow], ask: Ask, now: datetime) -> set[str]:
-        """Return the NIKs of this batch that the roll already has, in any kab/kota."""
-        by_token: dict[bytes, list[SealedRow]] = {}
-        for candidate in candidates:
-            by_token.setdefault(candidate.b_nik, []).append(candidate)
-        pairs = [(row.nik, found) for row in ready for found in by_token.get(row.b_nik, ())]
-        return set(touch.duplicates(self.guard, self.actor, ask, pairs, now=now))
-
     @property
     def _seals(self) -> RecordSeal:
         return RecordSeal(self.guard.keys)
 
-    def _store(self, batch: _Batch, ask: Ask, load: Load) -> Receipt:
+    def _store(self, batch: Batch, looked: _Looked, sealer: Sealer, load: Load) -> Receipt:
         totals = self._resealed(load, _totals(load, batch))
-        written = [("voter", row.uid, row.version, row.seal) for row in batch.sealed]
-        written += [("quarantine", blob.uid, 1, blob.seal) for blob in batch.blobs]
 
         def write(session: Session) -> None:
-            self._demand_unclaimed(session, batch)
+            demand_newest(session, self.guard.keys, self.kab, seal=sealer.key.epoch, blind=sealer.blind)
+            self._demand_unclaimed(session, looked)
             _insert(session, batch)
             # Only the process that read up to here may go on: a second one on the same file stops here.
             here = (Load.uid == load.uid, Load.rows_read == load.rows_read, Load.state == loads.RUNNING)
@@ -244,8 +326,7 @@ class Intake:
                 detail = f"load {load.uid} is being carried on by another process; nothing of this batch was stored"
                 raise Conflict(detail, public=CARRIED_ON)
 
-        extra: dict[str, Json] = {"load": load.uid, "read": batch.read, "sealed": len(batch.sealed), "quarantined": len(batch.blobs)}
-        receipt = touch.admit(self.guard, self.actor, ask, written, write, now=self.clock.now(), extra=extra)
+        receipt = touch.admit(self.guard, self.actor, sealer.ask, batch.admission, write)
         _set(load, totals)
         return receipt
 
@@ -256,11 +337,11 @@ class Intake:
         loads.seal(self._seals, changed)
         return {**changes, "seal": changed.seal}
 
-    def _demand_unclaimed(self, session: Session, batch: _Batch) -> None:
-        """Raise _Overtaken when the index knows a NIK of *batch* that it did not know when the batch was checked."""
+    def _demand_unclaimed(self, session: Session, looked: _Looked) -> None:
+        """Raise _Overtaken when the index knows a NIK of the batch that it did not know when the batch was looked at."""
         # One batch of an election at a time from here to the commit (PostgreSQL; on SQLite BEGIN IMMEDIATE is that lock already).
         session.execute(select(Election.id).where(Election.id == self.election).with_for_update())
-        if not batch.known.issuperset(self._claims(session, [row.b_nik for row in batch.sealed])):
+        if not looked.known.issuperset(self._claims(session, looked.tokens)):
             raise _Overtaken
 
     def _finish(self, load: Load) -> None:
@@ -282,30 +363,39 @@ def _set(load: Load, changes: Mapping[str, object]) -> None:
         setattr(load, name, value)
 
 
-def _totals(load: Load, batch: _Batch) -> dict[str, object]:
+def _totals(load: Load, batch: Batch) -> dict[str, object]:
     """Return the load's columns as they stand once *batch* is in."""
     return {
         "rows_read": load.rows_read + batch.read,
-        "rows_sealed": load.rows_sealed + len(batch.sealed),
-        "rows_quarantined": load.rows_quarantined + len(batch.blobs),
-        "warnings": json.dumps(Counter(json.loads(load.warnings)) + batch.warnings, sort_keys=True),
+        "rows_sealed": load.rows_sealed + len(batch.ready.uids),
+        "rows_quarantined": load.rows_quarantined + len(batch.waiting),
+        "warnings": json.dumps(Counter(json.loads(load.warnings)) + batch.ready.warnings(), sort_keys=True),
     }
 
 
-def _chunks(source: Iterator[Raw]) -> Iterator[list[Raw]]:
-    while chunk := list(islice(source, BATCH)):
-        yield chunk
+def _told_where(error: GarduError, load: Load) -> GarduError:
+    """Return *error*, which stopped *load*, with the rows that stand and the way on in its detail."""
+    remedy = "put the file back as it was" if isinstance(error, BadInput) else "see to the database (running, room on its disk)"
+    error.detail += (
+        f"; rows 1 to {load.rows_read} of the file are stored, each batch with its entry, and nothing of what follows; "
+        f"{remedy} and load the same file again: it goes on at row {load.rows_read + 1}"
+    )
+    return error
 
 
-def _insert(session: Session, batch: _Batch) -> None:
+def _nothing(done: int, total: int) -> None:
+    """Tell nobody how far the first pass is: the bar is that of the rows stored."""
+
+
+def _insert(session: Session, batch: Batch) -> None:
     connection = session.connection()
-    put(connection, _VOTERS, [row.voter for row in batch.sealed])
-    put(connection, _KEYS, [row.voter_key for row in batch.sealed])
-    put(connection, _INDEX, [row.nik_index for row in batch.sealed])
-    put(connection, _WAITING, [_blob(blob) for blob in batch.blobs])
+    put_packed(connection, _VOTERS, batch.ready.voter)
+    put_packed(connection, _KEYS, batch.ready.voter_key)
+    put_packed(connection, _INDEX, batch.ready.nik_index)
+    put(connection, _WAITING, [_blob(blob) for blob in batch.waiting])
 
 
-def _blob(blob: SealedBlob) -> Columns:
+def _blob(blob: SealedBlob) -> tuple[object, ...]:
     """Return every column of a quarantined row, in the table's order."""
-    ours: Columns = (blob.kab, blob.uid, blob.election, blob.load, blob.row_no, blob.reasons)
+    ours = (blob.kab, blob.uid, blob.election, blob.load, blob.row_no, blob.reasons)
     return (*ours, blob.key_epoch, blob.wrapped, blob.cell, blob.seal)

@@ -27,7 +27,7 @@ from app.policy.visit import visit_for
 from app.vault.blind import FileDigest
 from app.voters import loads, uploads
 from app.voters.columns import Layout, choose
-from app.voters.dp4 import ALREADY, Intake, read_reasons
+from app.voters.dp4 import ALREADY, ONLINE_BATCH, Intake, read_reasons
 from app.voters.elections import Standing, standing
 from app.voters.reader import Survey, first_cells, look
 from app.voters.room import Roll
@@ -195,7 +195,7 @@ def work(roll: Roll, job: JobView, report: Progress) -> Mapping[str, Json]:
     Raises BadInput, Conflict, SealBroken (each recorded), NotThere (refused; recorded), TrailDown, StoreDown, KeysDown.
     """
     kab = job.office.partition("-")[2]
-    worker = _process(job.actor, job.office, "", kab, str(job.detail["request"]))
+    worker = process_of(job.actor, job.office, "", kab, str(job.detail["request"]))
     with recorded(roll, worker, kab, roll.clock.now()):
         upload = uploads.find(roll, kab, str(job.detail["upload"]))
         if upload.state == uploads.DONE:
@@ -208,9 +208,20 @@ def work(roll: Roll, job: JobView, report: Progress) -> Mapping[str, Json]:
         def opened(load: str) -> None:
             uploads.change(roll, kab, upload.uid, (uploads.STARTED,), load=load)
 
-        # No second process: a fork of a server with many threads may inherit locks that nobody gives back.
+        # No other process: a fork of a server with many threads may inherit locks that nobody gives back.
         actor = replace(worker, unit=upload.unit)
-        intake = Intake(roll.guard, roll.places, actor, roll.clock, kab, upload.election, helper=False, upload=upload.uid, opened=opened)
+        intake = Intake(
+            roll.guard,
+            roll.places,
+            actor,
+            roll.clock,
+            kab,
+            upload.election,
+            workers=0,
+            batch=ONLINE_BATCH,
+            upload=upload.uid,
+            opened=opened,
+        )
         done = intake.load(source, layout, report)
     # If we die before this line the load is whole, and beginning again finds it so.
     uploads.change(roll, kab, upload.uid, (uploads.STARTED,), empty=True, state=uploads.DONE, load=done.uid)
@@ -289,14 +300,14 @@ def _queue(roll: Roll, actor: Actor, upload: Upload) -> str:
     return job
 
 
-def _process(uid: str, office: str, unit: str, kab: str, request: str) -> Actor:
+def process_of(uid: str, office: str, unit: str, kab: str, request: str) -> Actor:
     """Return the person as the process that works for them: it may store and compare, and never reveal."""
     return Actor(uid=uid, office=office, unit=unit, role=Role.PROSES, roles=frozenset({Role.PROSES}), region=kab, request=request)
 
 
 def _closed_by(roll: Roll, actor: Actor, where: Standing, now: datetime) -> tuple[str, ...]:
     """Return the rules that refuse a load now; none when it may be made."""
-    worker = _process(actor.uid, actor.office, actor.unit, actor.region, actor.request)
+    worker = process_of(actor.uid, actor.office, actor.unit, actor.region, actor.request)
     visit = visit_for(worker, Ask(Purpose.PEMUATAN, _BASIS, actor.region, where.election, where.stage), now)
     try:
         roll.guard.policies.permits(visit, Act.UBAH, ELEMENTS)

@@ -14,10 +14,20 @@ from werkzeug.wrappers import Response as BaseResponse
 from app.identity import gate
 from app.identity.room import Card
 from app.kernel.actor import Actor
-from app.kernel.errors import BadInput, Conflict
+from app.kernel.errors import BadInput, Conflict, NotThere
 from app.kernel.fields import Role
-from app.voters import intake, loads, undo, uploads
-from app.voters.intake_views import CSV_HEADS, column_rows, file_columns, load_row, result, safe_row, upload_row
+from app.voters import intake, intake_check, loads, undo, uploads
+from app.voters.intake_views import (
+    CONFLICT_HEADS,
+    CSV_HEADS,
+    column_rows,
+    conflict_rows,
+    file_columns,
+    load_row,
+    result,
+    safe_row,
+    upload_row,
+)
 from app.voters.room import EXTENSION, Roll
 from app.voters.rules.corrections import REASON_MAX, parse_reason
 from app.voters.rules.rows import COLUMNS
@@ -77,6 +87,7 @@ def install(app: Flask, roll: Roll) -> None:
     app.request_class = UploadRequest
     app.register_blueprint(blueprint)
     roll.jobs.register(intake.KIND, lambda job, report: intake.work(roll, job, report))
+    roll.jobs.register(intake_check.KIND, lambda job, report: intake_check.work(roll, job, report))
 
 
 def nav(actor: Actor) -> Sequence[tuple[str, str]]:
@@ -151,7 +162,7 @@ def show(uid: str) -> str | BaseResponse:
     if found.state == uploads.DONE:
         return redirect(f"/intake/{found.load}/result", 303)
     if found.state == uploads.WAITING:
-        return _columns(found, uploads.mapping_of(found))
+        return _waiting(found)
     row = upload_row(roll, found, intake.names(roll, [found.actor]))
     still = row.at_work and "diam" not in request.args
     answer = make_response(render_template("intake/progress.html", row=row, still=not still, zone_office=actor.office))
@@ -168,11 +179,29 @@ def choose(uid: str) -> BaseResponse | tuple[str, int]:
     found, chosen = _upload(uid), _chosen()
     try:
         intake.map_columns(roll, found, chosen)
-        if request.form.get("act") == "start":
+        if request.form.get("act") == "check":
+            intake_check.start(roll, actor, _upload(uid))
+        elif request.form.get("act") == "start":
             intake.start(roll, actor, _upload(uid), now)
     except BadInput as error:
         return _columns(found, chosen, error), error.status
     return redirect(f"/intake/{uid}", 303)
+
+
+@blueprint.get("/intake/<uid>/conflicts.csv")
+@gate.roles(Role.KPU_KAB)
+def conflicts(uid: str) -> Response:
+    """Give the rows with a double NIK as a file: row number, kind, what it means; no value."""
+    found = intake_check.found_of(_roll(), _upload(uid))
+    if found is None or found.state != "done":
+        raise NotThere("no check of this file")
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow([_(head) for head in CONFLICT_HEADS])
+    writer.writerows(conflict_rows(found))
+    answer = Response("\ufeff" + out.getvalue(), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="gardu-nik-ganda-{uid}.csv"'
+    return answer
 
 
 @blueprint.post("/intake/<uid>/again")
@@ -308,7 +337,16 @@ def _index(error: str | None = None, detail: str = "") -> str:
     )
 
 
-def _columns(found: Upload, chosen: Mapping[str, int], error: BadInput | None = None) -> str:
+def _waiting(found: Upload) -> BaseResponse:
+    """Show the columns of a file, and what a check of its NIKs says; while it is at work the page looks again by itself."""
+    checked = intake_check.found_of(_roll(), found)
+    answer = make_response(_columns(found, uploads.mapping_of(found), checked=checked))
+    if checked is not None and checked.at_work and "diam" not in request.args:
+        answer.headers["Refresh"] = _SECONDS
+    return answer
+
+
+def _columns(found: Upload, chosen: Mapping[str, int], error: BadInput | None = None, checked: intake_check.Found | None = None) -> str:
     roll, actor = _roll(), gate.current_actor()
     seen = intake.preview(roll, actor, found, roll.clock.now())
     wrong = frozenset(error.field.split(", ")) if error else frozenset()
@@ -319,6 +357,9 @@ def _columns(found: Upload, chosen: Mapping[str, int], error: BadInput | None = 
         headers=file_columns(seen, chosen),
         error=_(error.public) if error else None,
         previewed=intake.PREVIEWED,
+        checked=checked,
+        problem=_(checked.error) if checked and checked.error else None,
+        still="diam" not in request.args,
         zone_office=actor.office,
     )
 

@@ -10,7 +10,9 @@ from datetime import datetime
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.voters import intake, loads, uploads
+from app.voters.conflicts import FILE, ROLL
 from app.voters.intake import Preview, Waiting
+from app.voters.intake_check import Found
 from app.voters.room import Roll
 from app.voters.rules.findings import WHOLE_ROW, Finding, Reason
 from app.voters.rules.rows import COLUMNS, OPTIONAL
@@ -19,6 +21,11 @@ from app.voters.tables import UNDONE, Load, Upload
 from app.web.i18n import gettext as _
 
 CSV_HEADS = (N_("Baris"), N_("Kolom"), N_("Kode"), N_("Apa yang salah"), N_("Cara memperbaiki"))
+CONFLICT_HEADS = (N_("Baris"), N_("Kode"), N_("Apa yang ditemukan"))
+CONFLICT_WORDS = {
+    FILE: N_("NIK sama dengan baris sebelumnya di berkas ini."),
+    ROLL: N_("NIK sudah ada di daftar pemilih pemilu ini."),
+}
 _MEANINGS: Mapping[str, str] = {
     "DPID": N_("nomor catatan dari sumber; boleh tidak ada"),
     "NKK": N_("nomor kartu keluarga, 16 angka"),
@@ -210,6 +217,11 @@ def safe_row(row_no: int, finding: Finding) -> list[str]:
     """Return one line of the report, no cell of which a spreadsheet could take for a formula."""
     cells = (str(row_no), _field(finding), finding.reason.value, _(finding.reason.sentence), _(finding.reason.remedy))
     return [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
+
+
+def conflict_rows(found: Found) -> list[tuple[str, str, str]]:
+    """Return the lines of the list of double NIKs: row number, kind, what it means."""
+    return [(str(row_no), kind, _(CONFLICT_WORDS[kind])) for row_no, kind in found.lines]
 
 
 def _options(seen: Preview) -> list[Option]:

@@ -23,7 +23,8 @@ from app.kernel.errors import N_, Conflict, NotThere, SealBroken
 from app.kernel.ids import new_uid
 from app.vault.house import KeyPurpose
 from app.vault.parts import PartStream, new_file, open_file
-from app.vault.records import Field
+from app.vault.records import Field, RecordSeal
+from app.voters.actions import Rotated, demand_newest
 from app.voters.room import Roll
 from app.voters.tables import Upload, UploadPart
 
@@ -46,13 +47,23 @@ def keep(roll: Roll, draft: Upload, content: bytes, entry_of: Callable[[str], En
 
     draft: without uid, keys, state and seal. entry_of: makes the entry, told the uid. Raises TrailDown, StoreDown, KeysDown.
     """
-    key = roll.guard.keys.key(KeyPurpose.SEAL, draft.kab)
-    draft.uid, draft.size, draft.state, draft.key_epoch = new_uid(), len(content), WAITING, key.epoch
-    draft.wrapped, parts = new_file(key, draft.kab, draft.uid, draft.size)
-    _seal(roll, draft)
+    draft.uid, draft.size, draft.state = new_uid(), len(content), WAITING
     ready = entry_of(draft.uid)
-    uid = draft.uid
+    while True:
+        try:
+            return _keep(roll, draft, content, ready)
+        except Rotated:
+            continue
+
+
+def _keep(roll: Roll, draft: Upload, content: bytes, ready: Entry) -> str:
+    """Seal and store what is ready. Raises Rotated when a rotation has left the key behind meanwhile; then nothing was stored."""
+    key, uid = roll.guard.keys.key(KeyPurpose.SEAL, draft.kab), draft.uid
+    draft.key_epoch = key.epoch
+    draft.wrapped, parts = new_file(key, draft.kab, uid, draft.size)
+    reseal(roll.seals, draft)
     with roll.guard.store.writing() as session:
+        demand_newest(session, roll.guard.keys, draft.kab, seal=key.epoch)
         session.add(draft)
         session.flush()
         for number, sealed in parts.split(memoryview(content)):
@@ -89,7 +100,7 @@ def change(roll: Roll, kab: str, uid: str, states: Collection[str], *, empty: bo
             raise Conflict(f"upload {uid} is {row.state}", public=MOVED_ON)
         for name, value in values.items():
             setattr(row, name, value)
-        _seal(roll, row)
+        reseal(roll.seals, row)
         session.flush()
         if empty:
             session.execute(delete(UploadPart).where(UploadPart.upload == uid))
@@ -136,25 +147,31 @@ def sweep(roll: Roll, now: datetime) -> int:
     return swept
 
 
+def check(seals: RecordSeal, row: Upload) -> None:
+    """Check the stored row of an upload. Raises SealBroken, KeysDown."""
+    seals.check("upload", row.uid, _fields(row), row.seal)
+
+
+def reseal(seals: RecordSeal, row: Upload) -> None:
+    """Seal the row of an upload as it now stands. Raises KeysDown."""
+    row.seal = seals.of("upload", _fields(row))
+
+
 def _checked(roll: Roll, session: Session, kab: str, uid: str, *, lock: bool = False) -> Upload:
     query = select(Upload).where(Upload.uid == uid, Upload.kab == kab)
     row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise NotThere("no such upload")
-    roll.seals.check("upload", row.uid, _fields(row), row.seal)
+    check(roll.seals, row)
     return row
 
 
 def _holds(roll: Roll, row: Upload) -> bool:
     try:
-        roll.seals.check("upload", row.uid, _fields(row), row.seal)
+        check(roll.seals, row)
     except SealBroken:
         return False
     return True
-
-
-def _seal(roll: Roll, row: Upload) -> None:
-    row.seal = roll.seals.of("upload", _fields(row))
 
 
 def _fields(row: Upload) -> list[Field]:

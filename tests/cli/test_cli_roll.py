@@ -293,6 +293,34 @@ def test_what_the_command_loaded_another_process_reads(house: House, tmp_path: P
     other.close()
 
 
+def test_a_check_says_which_rows_are_double_and_stores_nothing(house: House, tmp_path: Path) -> None:
+    """Exit 1, numbers and kinds on the screen, in the report and as JSON; no value."""
+    load_dp4(house, write_dp4(tmp_path / "roll.csv", [dp4_row(1)]))
+    file, report = write_dp4(tmp_path / "a.csv", [dp4_row(number) for number in (1, 2, 2)]), tmp_path / "double.csv"
+    before = rows_of(house, "SELECT count(*) AS n FROM voter")
+    result = _run(house, "intake", "check", str(file), "--region", KAB, "--election", ELECTION, "--json", "--report", str(report))
+
+    assert result.exit_code == 1
+    assert _last(result) == {
+        "rows": 3, "conflicts": 2, "file": 1, "roll": 1, "file_rows": [3], "roll_rows": [1], "compared": 1,
+    }  # fmt: skip
+    assert [(row["row"], row["kind"]) for row in csv.DictReader(report.read_text("utf-8").splitlines())] == [("1", "roll"), ("3", "file")]
+    assert dp4_row(1)["NIK"] not in result.output + report.read_text("utf-8")
+    assert rows_of(house, "SELECT count(*) AS n FROM voter") == before
+    clean = write_dp4(tmp_path / "b.csv", [dp4_row(7)])
+    assert _run(house, "intake", "check", str(clean), "--region", KAB, "--election", ELECTION).exit_code == 0
+
+
+def test_a_load_may_be_told_to_stop_at_double_niks(house: House, tmp_path: Path) -> None:
+    """Exit 2 and nothing stored; without the option the rows wait in quarantine."""
+    file = write_dp4(tmp_path / "a.csv", [dp4_row(number) for number in (1, 2, 2)])
+    stopped = _intake(house, file, "--conflicts", "stop")
+
+    assert (stopped.exit_code, _last(stopped)["error"]) == (2, "conflict")
+    assert rows_of(house, "SELECT uid FROM load") == []
+    assert _last(_intake(house, file))["rows_quarantined"] == 1
+
+
 # ---- synth ----
 
 

@@ -37,6 +37,8 @@ PAGES = [
     if path.is_file()
 ]
 COMMON = {"--data", "--json"}
+# No variable overrides these.
+IN_THE_FILE_ONLY = {"demo", "keys", "keys_old"}
 # Flask's configuration, not a variable of the environment.
 NO_VARIABLES = {"GARDU_CSRF_KEY"}
 # These read an action's name; everything else that names one writes it.
@@ -318,11 +320,26 @@ def test_every_setting_is_documented() -> None:
     assert set(table) == {field.name for field in fields(settings.Settings)}
     for field in fields(settings.Settings):
         row = table[field.name]
-        variable = "–" if field.name == "demo" else f"`GARDU_{field.name.upper()}`"
+        variable = "–" if field.name in IN_THE_FILE_ONLY else f"`GARDU_{field.name.upper()}`"
+        default = field.default.provider if isinstance(field.default, settings.Keys) else field.default
 
         assert row[3] == variable, field.name
-        if field.default is not MISSING:
-            assert row[2] == str(field.default).lower(), field.name
+        if default is not MISSING:
+            assert row[2] == str(default).lower(), field.name
+
+
+def test_every_setting_of_a_key_provider_is_documented() -> None:
+    """docs/keys.md has each name of the table [keys], for whom it is, and whether it must be there; no other."""
+    table = {first(row): row for row in rows(page("keys.md"), "Name")}
+    every = {
+        name: {provider for provider, (known, _) in settings.PROVIDERS.items() if name in known} for name in table if name != "provider"
+    }
+
+    assert set(table) == {field.name for field in fields(settings.Keys)}
+    assert {name: set(row[1].split(", ")) for name, row in table.items() if name != "provider"} == every
+    for name, providers in every.items():
+        must = any(name in settings.PROVIDERS[provider][1] for provider in providers)
+        assert ("required" in table[name][2]) == must, name
 
 
 def test_every_variable_of_the_environment_is_documented() -> None:

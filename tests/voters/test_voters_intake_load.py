@@ -173,7 +173,7 @@ def test_a_part_removed_in_the_middle_of_a_load_stops_it_and_the_rest_stays(hous
             stolen.append(tamper(house, "DELETE FROM upload_part WHERE number = 2"))
 
     worker = replace(actor, role=Role.PROSES, roles=frozenset({Role.PROSES}))
-    job = dp4.Intake(house.guard, house.places, worker, house.clock, KAB, ELECTION, helper=False)
+    job = dp4.Intake(house.guard, house.places, worker, house.clock, KAB, ELECTION, workers=0, batch=500)
     with pytest.raises(Exception, match="part 2"), intake.recorded(house.roll, worker, KAB, now):
         job.load(uploads.source(house.roll, seen), layout, steal)
 
@@ -247,7 +247,7 @@ def test_a_load_taken_up_with_other_columns_is_refused(house: House, tmp_path: P
     def cut(done: int, total: int) -> None:
         raise Cut
 
-    job = dp4.Intake(house.guard, house.places, host_actor(), house.clock, KAB, ELECTION, helper=False)
+    job = dp4.Intake(house.guard, house.places, host_actor(), house.clock, KAB, ELECTION, workers=0)
     with pytest.raises(Cut):
         job.load(uploads.source(house.roll, seen), layout, cut)
     with pytest.raises(Conflict, match="other columns"):

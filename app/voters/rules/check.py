@@ -21,7 +21,7 @@ NO_TPS = "000"
 _TPS = re.compile(r"(?:TPS[ .-]{0,2})?0*(\d{1,3})", re.ASCII | re.IGNORECASE)
 
 # Source of the codes: facts.md section 1 (Keterangan 90-97 belong to TPS lokasi khusus).
-_CODES: tuple[tuple[str, Reason, frozenset[str]], ...] = (
+CODES: tuple[tuple[str, Reason, frozenset[str]], ...] = (
     ("JK", Reason.JK_UNKNOWN, frozenset("LP")),
     ("STS", Reason.STS_UNKNOWN, frozenset("BSP")),
     ("DIS", Reason.DIS_UNKNOWN, frozenset({"", *"0123456"})),
@@ -29,9 +29,9 @@ _CODES: tuple[tuple[str, Reason, frozenset[str]], ...] = (
     ("KET", Reason.KET_UNKNOWN, frozenset({"", "U", *"12345678", *map(str, range(90, 98))})),
     ("SUMBER", Reason.SUMBER_UNKNOWN, frozenset({"", "DP4", "DPTb", "DPK"})),
 )
-_MARRIED = frozenset("SP")
+MARRIED = frozenset("SP")
 # Columns of free text, where a spreadsheet's formula could stand. A dash alone stands for "none" and is no formula.
-_FREE = ("DPID", "NAMA", "TMPT_LHR", "ALAMAT", "RT", "RW")
+FREE = ("DPID", "NAMA", "TMPT_LHR", "ALAMAT", "RT", "RW")
 _FORMULA = re.compile(r"[=+@]|-[^\s-]")
 _in_order: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*COLUMNS)
 
@@ -47,14 +47,14 @@ def check(row: RawRow, kab: str, places: Places, voting_day: date) -> CleanRow |
     _numbers(cells, found)
     if not cells["NAMA"]:
         found.append(Finding("NAMA", Reason.NAME_MISSING))
-    kec, desa = _place(cells, kab, places, found)
-    tps = _tps(cells["TPS"], found)
+    kec, desa = place_of(cells, kab, places, found)
+    tps = tps_of(cells["TPS"], found)
     if birth is None or any(finding.level is Level.QUARANTINE for finding in found):
         return Rejected(row.row_no, tuple(finding for finding in found if finding.level is Level.QUARANTINE))
     _warn_nik(cells, kab, places, birth, found)
-    _warn_codes(cells, found)
+    warn_codes(cells, found)
     _warn_age(cells["STS"], birth, voting_day, found)
-    found.extend(Finding(column, Reason.FORMULA) for column in _FREE if _FORMULA.match(cells[column]))
+    found.extend(Finding(column, Reason.FORMULA) for column in FREE if _FORMULA.match(cells[column]))
     return CleanRow(row.row_no, _values(cells, birth), kec, desa, tps, tuple(found))
 
 
@@ -102,7 +102,8 @@ def _numbers(cells: dict[str, str], found: list[Finding]) -> None:
         found.append(Finding("NKK", Reason.NKK_SHAPE))
 
 
-def _place(cells: dict[str, str], kab: str, places: Places, found: list[Finding]) -> tuple[str, str]:
+def place_of(cells: Mapping[str, str], kab: str, places: Places, found: list[Finding]) -> tuple[str, str]:
+    """Return the codes of kecamatan and desa; what is unknown or ambiguous is empty and added to *found*."""
     kecs = places.find_kecamatan(kab, cells["KECAMATAN"])
     if len(kecs) != 1:
         found.append(Finding("KECAMATAN", Reason.KECAMATAN_AMBIGUOUS if kecs else Reason.KECAMATAN_UNKNOWN))
@@ -114,7 +115,7 @@ def _place(cells: dict[str, str], kab: str, places: Places, found: list[Finding]
     return kecs[0], desas[0]
 
 
-def _tps(text: str, found: list[Finding]) -> str:
+def tps_of(text: str, found: list[Finding]) -> str:
     """Return three digits. The TPS stands in clear in the store, so any other text (a shifted name, say) must not pass."""
     said = _TPS.fullmatch(text)
     if text and not said:
@@ -141,15 +142,16 @@ def _warn_nik(cells: dict[str, str], kab: str, places: Places, birth: date, foun
         found.append(Finding("NIK", Reason.NIK_SERIAL))
 
 
-def _warn_codes(cells: dict[str, str], found: list[Finding]) -> None:
-    for column, reason, known in _CODES:
+def warn_codes(cells: Mapping[str, str], found: list[Finding]) -> None:
+    """Add to *found* every code that is not one of the known ones."""
+    for column, reason, known in CODES:
         if cells[column] not in known:
             found.append(Finding(column, reason))
 
 
 def _warn_age(status: str, birth: date, voting_day: date, found: list[Finding]) -> None:
     age = age_on(birth, voting_day)
-    if age < VOTING_AGE and status not in _MARRIED:
+    if age < VOTING_AGE and status not in MARRIED:
         found.append(Finding("TGL_LHR", Reason.UNDER_AGE))
     if age > PLAUSIBLE_AGE:
         found.append(Finding("TGL_LHR", Reason.AGE_IMPLAUSIBLE))
