@@ -59,7 +59,7 @@ def owner(house: House) -> Store:
     return Store(house.settings.owner_database, pool_size=1)
 
 
-def _past_guards(session: Session) -> None:
+def past_guards(session: Session) -> None:
     """Let no trigger of this database fire until the commit: a superuser of PostgreSQL can say so."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SET LOCAL session_replication_role = replica"))
@@ -70,7 +70,7 @@ def tamper(house: House, *statements: str, **values: object) -> int:
     store = owner(house)
     try:
         with store.writing() as session:
-            _past_guards(session)
+            past_guards(session)
             met = [session.execute(text(statement), values).rowcount for statement in statements]  # type: ignore[attr-defined]
         return int(met[-1])
     finally:
@@ -96,7 +96,7 @@ def put_back(house: House, kept: Snapshot) -> None:
     """Put the roll back as it was kept, past the log: also what somebody does who restores half a backup."""
     store = owner(house)
     with store.writing() as session:
-        _past_guards(session)
+        past_guards(session)
         for table in ROLL:
             session.execute(text(f"DELETE FROM {table}"))
             for row in kept[table]:

@@ -20,7 +20,7 @@ from app.voters import actions
 from app.voters.elections import Standing
 from app.voters.tables import Voter
 from tests.conftest import KAB, NEIGHBOUR, dp4_row, load_dp4, operator, task, write_dp4
-from tests.walk_kit import ROLL, Installed, Snapshot, owner, put_back, rows_of, snapshot, store_findings, tamper, truth
+from tests.walk_kit import ROLL, Installed, Snapshot, owner, past_guards, put_back, rows_of, snapshot, store_findings, tamper, truth
 
 # (table, column) of every stored byte string that decides what a voter's row opens to, or how it is found.
 CELLS = tuple(f"c{number:02d}" for number in range(14))
@@ -165,6 +165,7 @@ def test_no_exchange_between_rows_shows_a_wrong_value_or_goes_unnoticed(attacked
     store = owner(attacked.house)
     try:
         with store.writing() as session:
+            past_guards(session)
             for mine, theirs in ((one, other), (other, one)):
                 session.execute(
                     text(f"UPDATE voter SET {changes} WHERE uid = :uid"), {**{name: theirs[name] for name in chosen}, "uid": mine["uid"]}

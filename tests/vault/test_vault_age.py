@@ -128,6 +128,8 @@ def test_memory_stays_flat() -> None:
         f"{TEXT}\n{TEXT}",
         "#\n" * 10_000,
     ],
+    # The identity is made anew by every process, and workers must agree on names.
+    ids=["empty", "letter", "recipient", "short", "cut", "changed", "two", "comments"],
 )
 def test_what_is_no_identity_is_refused_without_repeating_it(wrong: str) -> None:
     with pytest.raises(BadInput) as refused:
