@@ -12,16 +12,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.admin.room import Admin
+from app.audit.tables import RARE_ACTIONS, TrailEntry
 from app.custody import backup
 from app.custody.backup_check import STEPS, prove
 from app.custody.backup_room import L1_FILE, Backups, Kept, Made, Proof, backups, is_due, kept, last_proven, proofs
 from app.jobs.desk import JobView, Json, Progress
 from app.kernel.actor import Actor, host_actor
 from app.kernel.errors import N_, BadInput, Conflict, GarduError, NotThere
-from app.kernel.fields import Role
+from app.kernel.fields import Action, Outcome, Role
 from app.kernel.ids import new_uid
 from app.store.keys import VaultKey
 from app.vault import age
@@ -33,6 +34,8 @@ KINDS = (MAKE, DRILL)
 EVERY_SECONDS = 300.0
 # After one that failed the next is tried: long enough for somebody to have made room, short enough for the night.
 AGAIN = timedelta(hours=1)
+# After one of these the newest backup's region keys are not the present ones.
+_DESTROYED = (Action.KEY_DESTROY.value, Action.KEY_RETIRE.value)
 _NOWHERE = N_("Tempat dan penerima cadangan belum diatur. Isi backup_to dan backup_recipients di config.toml (docs/backup.md).")
 _RUNNING = N_("Uji pemulihan lain sedang berjalan. Tunggu sampai selesai.")
 _NO_ARCHIVE = N_("Arsip cadangan ini tidak lengkap di tempatnya: tidak ada yang dapat diuji.")
@@ -100,15 +103,19 @@ def start_making(room: Admin, actor: Actor) -> str:
 
 
 def make_when_due(room: Admin) -> None:
-    """Queue the night's backup when its hour has come and none was made since."""
+    """Queue the night's backup when its hour has come and none was made since; and one at once when keys were destroyed since the last.
+
+    Until then the copy of the region keys holds what was destroyed, and lacks what replaced it.
+    """
     now, hour = room.identity.clock.now(), room.settings.backup_hour
     since = now.replace(hour=hour, minute=0, second=0, microsecond=0)
     since = since if since <= now else since - timedelta(days=1)
+    destroyed = _destroyed_at(room)
     made = backups(backups_of(room), limit=1)
     tried = room.jobs.latest(MAKE, limit=1)
     if (
-        (made and made[0].at >= since)
-        or _installed_at(room) > since
+        (made and made[0].at >= max(since, destroyed or since))
+        or (_installed_at(room) > since and (destroyed is None or not made))
         or (tried and (not tried[0].over or now - tried[0].created_at < AGAIN))
     ):
         return
@@ -120,6 +127,18 @@ def _installed_at(room: Admin) -> datetime:
     with room.identity.store.reading() as session:
         found = session.scalar(select(func.min(VaultKey.created_at)))
     return found or room.identity.clock.now()
+
+
+def _destroyed_at(room: Admin) -> datetime | None:
+    """Return when keys were last destroyed, or a provider key retired, in this log. Raises StoreDown."""
+    told = (
+        TrailEntry.log == room.guard.log,
+        TrailEntry.action.in_(_DESTROYED),
+        text(RARE_ACTIONS),
+        TrailEntry.outcome == Outcome.DONE.value,
+    )
+    with room.identity.store.reading() as session:
+        return session.scalar(select(func.max(TrailEntry.at)).where(*told))
 
 
 def find(room: Admin, uid: str) -> Kept:

@@ -28,6 +28,7 @@ from app.kernel.errors import BadInput, UnsafeStart
 from app.kernel.fields import Action, Outcome
 from app.settings import Settings
 from app.store.engine import Store
+from app.store.migrate import MOST_PARTITIONS, Layout
 from app.vault import age
 from app.vault.house import KeyHouse
 from app.vault.keys.provider import KeyProvider
@@ -118,6 +119,7 @@ class _Wanted:
     checkpoint: Path
     policy: Path | None
     mirror: Path | None
+    layout: Layout
     yes: bool
 
 
@@ -135,10 +137,17 @@ def _restore(backups: click.Group) -> None:
     )
     @click.option("--policy", type=_FILE, help="A tlog-policy whose quorum must have signed that checkpoint.")
     @click.option("--mirror", type=_FILE, help="A full export of the log from elsewhere: what it knows beyond the backup is done again.")
+    @click.option(
+        "--partitions",
+        type=click.IntRange(1, MOST_PARTITIONS),
+        default=1,
+        show_default=True,
+        help="Partitions of each province, by hash (PostgreSQL).",
+    )
     @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
     def restore(
         shell: Shell, archive: Path, into: str, identity: str, newer: Path | None, l1: Path | None, checkpoint: Path | None,
-        policy: Path | None, mirror: Path | None, yes: bool,
+        policy: Path | None, mirror: Path | None, partitions: int, yes: bool,
     ) -> None:  # fmt: skip
         """Restore a backup into an empty database and open the next log over it; sessions and mandates end."""
         settings = shell.settings()
@@ -147,7 +156,7 @@ def _restore(backups: click.Group) -> None:
         found = find(archive)
         wanted = _Wanted(
             found, find(newer) if newer else None, l1 or (newer or archive).resolve().parent / L1_FILE, into,
-            checkpoint or _known(settings, found), policy, mirror, yes,
+            checkpoint or _known(settings, found), policy, mirror, Layout(partitions=partitions), yes,
         )  # fmt: skip
         secret = read_identity(identity)
         provider = open_keys(settings, os.environ, prompt())
@@ -171,7 +180,14 @@ def _load(shell: Shell, settings: Settings, provider: KeyProvider, wanted: _Want
     notes = tuple(_text(file) for file in {wanted.checkpoint, *(one for one in (settings.head_guard,) if one and one.is_file())})
     # A moment before the log is opened anew, which halts the old one once more and for good.
     source = Source(
-        wanted.backup, wanted.l1, wanted.newer, identity, settings.origin, notes, SystemClock().now() - timedelta(milliseconds=1)
+        wanted.backup,
+        wanted.l1,
+        wanted.newer,
+        identity,
+        settings.origin,
+        notes,
+        SystemClock().now() - timedelta(milliseconds=1),
+        wanted.layout,
     )
     try:
         with shell.progress("restore") as advance:

@@ -37,7 +37,7 @@ from app.kernel.regions import NATION
 from app.settings import shipped
 from app.store.bulk import put
 from app.store.engine import Store
-from app.store.migrate import upgrade
+from app.store.migrate import Layout, upgrade
 from app.vault import age
 from app.vault.house import KeyHouse
 
@@ -58,7 +58,7 @@ class Source:
     """What is restored. backup: the set; l1: the newest file of L1 keys; newer: a later set, whose record keys and tombstones count; log: whose.
 
     outside: signed checkpoints that others kept: what they say of the log's beginning must be so. halt: at this moment the restored log is
-    halted, so that it never goes on under its name; None for a scratch database.
+    halted, so that it never goes on under its name; None for a scratch database. layout: how the roll will lie in PostgreSQL.
     """
 
     backup: Kept
@@ -68,6 +68,7 @@ class Source:
     log: str
     outside: tuple[str, ...] = ()
     halt: datetime | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def load(source: Source, target: Store, house: KeyHouse, progress: Progress, ste
     opened = house.over(keys)
     verifier = _verifier(opened, source.log)
     step(2)
-    _make_schema(target, revision_of(data_file, identity))
+    _make_schema(target, revision_of(data_file, identity), source.layout)
     with _filling(target) as session:
         step(3)
         connection = session.connection()
@@ -121,7 +122,7 @@ def load(source: Source, target: Store, house: KeyHouse, progress: Progress, ste
             reason = f"restored from backup {data.uid}"
             session.add(TrailHalt(log=source.log, at=source.halt, kind=HALT, size=data.size, reason=reason, note=""))
             session.flush()
-    upgrade(target, shipped("migrations"))
+    upgrade(target, shipped("migrations"), layout=source.layout)
     return Loaded(data, into.count, buried, rekeyed, verifier)
 
 
@@ -263,9 +264,9 @@ def _ordered(known: Table | None, name: str, columns: Sequence[str]) -> Table:
     return Table(name, MetaData(), *(Column(one, known.columns[one].type) for one in columns))
 
 
-def _make_schema(target: Store, revision: str) -> None:
+def _make_schema(target: Store, revision: str, layout: Layout | None) -> None:
     try:
-        upgrade(target, shipped("migrations"), revision)
+        upgrade(target, shipped("migrations"), revision, layout)
     except CommandError:
         raise SealBroken(f"backup: this Gardu does not know the schema revision {revision[:12]!r}; restore with a newer one") from None
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from app.admin import backups
+from app.audit.entry import draft_for
 from app.custody.backup_room import DATA_FILE, KEY_FILE, kept
 from app.factory import House
+from app.kernel.actor import host_actor
+from app.kernel.fields import Action, Outcome
 from app.settings import Settings
 from app.vault import age
 from tests.admin.admin_kit import Desk, Site, plain
-from tests.conftest import dp4_row, load_dp4, write_dp4
+from tests.conftest import KAB, dp4_row, load_dp4, write_dp4
 from tests.walk_kit import content, rows_of, size, tamper
 
 
@@ -201,6 +204,24 @@ def test_the_night_makes_one_backup_when_its_hour_has_come(one: Nightly) -> None
     backups.make_when_due(room)
     assert len(kept(one.folder)) == 3
     assert timedelta(hours=1) == backups.AGAIN
+
+
+def test_keys_that_were_destroyed_make_a_backup_due_at_once(one: Nightly) -> None:
+    """Whatever the hour: the copy of the region keys must not outlive the keys; and one is enough."""
+    room = replace(one.site.desk.room, settings=one.house.settings)
+    backups.register(room)
+    one.make()
+    clock = one.house.clock
+    clock.move(hours=2)  # type: ignore[attr-defined]
+    backups.make_when_due(room)
+    assert len(kept(one.folder)) == 1
+    one.house.guard.trail.append(draft_for(host_actor(), Action.KEY_DESTROY, Outcome.DONE, clock.now(), scope=KAB))
+    clock.move(minutes=5)  # type: ignore[attr-defined]
+
+    for _ in range(2):
+        backups.make_when_due(room)
+
+    assert len(kept(one.folder)) == 2
 
 
 @pytest.mark.parametrize(
