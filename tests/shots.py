@@ -65,6 +65,8 @@ EMPTY = (
     "intake.index",
     "admin.confirmations",
     "backups.backup_list",
+    "rotations.rotations",
+    "rotations.erasures",
     "subjects.index",
     "oversight.saved_views",
     "oversight.verifications",

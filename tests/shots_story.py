@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext
 
 from app.kernel.fields import Role
 from tests.walks.conftest import Demo, Person
+from tests.walks.test_walk_admin import code
 from tests.walks.test_walk_backup import backed_up, drilled
 from tests.walks.test_walk_intake import load, send, synthetic
 from tests.walks.test_walk_requests import approve, ask
@@ -91,6 +92,7 @@ class Story:
         self._reset()
         self._verification()
         self._backup()
+        self._rotation()
         self._views()
 
     def _voter(self) -> None:
@@ -170,6 +172,19 @@ class Story:
         self.samples["drilled"] = drilled(person)
         self.samples["backup"] = next(one.name for one in (self.demo.data / "backups").glob("gardu-*")).rpartition("-")[2]
 
+    def _rotation(self) -> None:
+        """The administrator begins a slow rotation and holds it; asks for a voter to be erased."""
+        person = self.person("admin_sistem")
+        code(person, f"/admin/keys/rotate?kind=blind&region={KAB}")
+        person.submit(rate="20")
+        path = person.page.url.removeprefix(self.demo.url)
+        self.samples["rotation"] = path.rpartition("/")[2]
+        code(person, f"{path}?diam=1")
+        with person.page.expect_navigation():
+            person.page.click("main button[value=pause]")
+        code(person, "/admin/erasures")
+        person.submit(voter=self.samples["public_id"], reason="Putusan pengadilan no. 7")
+
     def _verification(self) -> None:
         """The security officer has the whole log verified."""
         person = self.person("petugas_keamanan")
@@ -237,6 +252,12 @@ class Story:
 
     def _at_oversight_verification(self, role: str) -> Examples:
         return {"": {"uid": self.samples["verification"]}}
+
+    def _at_rotations_show(self, role: str) -> Examples:
+        return {"": {"uid": self.samples["rotation"]}}
+
+    def _at_rotations_rotation_form(self, role: str) -> Examples:
+        return {**PLAIN, "where": {"?": "kind=kab"}, "confirm": {"?": "kind=nik"}}
 
     def _at_backups_drill_form(self, role: str) -> Examples:
         return {"": {"uid": self.samples["backup"]}}

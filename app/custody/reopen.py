@@ -248,6 +248,10 @@ def _rest(session: Session, lost: Lost, found: Plan) -> None:
     for (action, outcome), count in sorted(lost.counts.items()):
         if action in (Action.VOTER_CHANGE, Action.VOTER_IMPORT, Action.VOTER_RETRACT, Action.ELECTION_SET) and outcome == Outcome.DONE:
             found.unknown.append(f"{count} entries {action} are missing, and what they did to the roll: bring it in again")
+        elif action == Action.VOTER_ERASE and outcome == Outcome.ALLOWED:
+            found.unknown.append(f"{count} voters were erased since the backup and are there again: gardu erase ask for each of them")
+        elif action == Action.KEY_DESTROY and outcome == Outcome.DONE:
+            found.unknown.append(f"{count} keys were destroyed since the backup and stand again: rotate them anew (docs/rotation.md)")
 
 
 # ---- opening ----

@@ -61,7 +61,9 @@ def upgrade() -> None:
         sa.Column("seal", sa.LargeBinary(32), nullable=False),
     )
     standing = sa.text("state IN ('waiting', 'pending', 'done')")
-    op.create_index("ix_voter_erasure_voter", "voter_erasure", ["kab", "voter"], unique=True, sqlite_where=standing, postgresql_where=standing)
+    op.create_index(
+        "ix_voter_erasure_voter", "voter_erasure", ["kab", "voter"], unique=True, sqlite_where=standing, postgresql_where=standing
+    )
     op.create_index("ix_voter_erasure_state", "voter_erasure", ["state", "asked_at"])
     if op.get_bind().dialect.name == "postgresql":
         _postgresql_up()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.factory import House
 from app.kernel.errors import BadInput, Conflict, KeysDown, SealBroken
 from app.kernel.fields import Element
 from app.kernel.ids import new_uid
+from app.store.keys import hold
 from app.touch import Change
 from app.voters import actions, corrections, dp4, intake, undo, uploads
 from tests.conftest import ELECTION, KAB, NEIGHBOUR, dp4_row, load_dp4, operator, task, write_dp4
@@ -204,6 +206,22 @@ def test_a_load_can_be_undone_while_its_rows_are_turned(house: House, tmp_path: 
 
 def is_found_anywhere(house: House) -> bool:
     return any(actions.find_by_nik(house.guard, operator(house), task(), dp4_row(n)["NIK"], house.clock.now()).shown for n in (1, 2, 3))
+
+
+def test_a_rotation_begins_after_whoever_is_storing_rows_right_now(postgres_house: House) -> None:
+    """And whoever comes after it is told to seal anew: no row can come in between under the old key."""
+    house = postgres_house
+    with ThreadPoolExecutor(1) as pool:
+        with house.store.writing() as session:
+            assert hold(session, "seal", KAB, 1)
+            begun = pool.submit(begin, house)
+            with pytest.raises(TimeoutError):
+                begun.result(0.3)
+        assert begun.result()
+
+    with house.store.writing() as session:
+        assert not hold(session, "seal", KAB, 1)
+        assert hold(session, "seal", KAB, 2)
 
 
 # ---- two at once, held, paced ----

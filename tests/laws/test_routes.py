@@ -82,6 +82,7 @@ ROUTES = (
     ("identity.totp_form", "/login/totp", "GET", "half", EVERY),
     ("intake.again", "/intake/<uid>/again", "POST", "full", ("kpu_kab",)),
     ("intake.choose", "/intake/<uid>", "POST", "full", ("kpu_kab",)),
+    ("intake.conflicts", "/intake/<uid>/conflicts.csv", "GET", "full", ("kpu_kab",)),
     ("intake.discard", "/intake/<uid>/discard", "POST", "full", ("kpu_kab",)),
     ("intake.index", "/intake", "GET", "full", ("kpu_kab",)),
     ("intake.quarantine", "/intake/<uid>/quarantine.csv", "GET", "full", ("kpu_kab",)),
