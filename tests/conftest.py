@@ -110,8 +110,8 @@ class PostgresServer:
         return name
 
     def drop(self, database: str | None) -> None:
-        """Drop a database that is no longer needed: a thousand of them would fill the memory they stand in."""
-        self.run(f"DROP DATABASE {database} WITH (FORCE)")
+        """Drop a database that is no longer needed, if the test did not: a thousand of them would fill the memory they stand in."""
+        self.run(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

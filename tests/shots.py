@@ -42,6 +42,7 @@ LEFT_OUT = {
     "web.static": "a file",
     "healthz": "JSON for a load balancer",
     "identity.my_receipt": "a download",
+    "intake.conflicts": "a download",
     "intake.quarantine": "a download",
     "openlog.checkpoint": "text for programs",
     "openlog.entries": "bytes for programs",

@@ -47,7 +47,8 @@ class Story:
         self.demo, self.context = demo, context
         self.folder = Path(tempfile.mkdtemp(dir=demo.data))
         # Filled in by ``prepare``; whether every address has an example is asked before.
-        self.samples = {"element": "alamat", "seq": "40", "public_id": "", "account": "", "verification": ""}
+        self.samples = {"element": "alamat", "seq": "40"}
+        self.samples |= dict.fromkeys(("public_id", "account", "verification", "backup", "made", "drilled", "rotation"), "")
         self.requests = dict.fromkeys(("submitted", "half", "active", "refused", "subject"), "")
         self.uploads = dict.fromkeys(("load", "waiting", "used"), "")
         self.passwords: dict[str, str] = {}

@@ -54,7 +54,14 @@ def nav(actor: Actor) -> Sequence[tuple[str, str]]:
     shared = [(_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations"), (_("Penghapusan pemilih"), "/admin/erasures")]
     if actor.role is Role.PETUGAS_KEAMANAN:
         return shared
-    return [*shared, (_("Daftar kantor"), "/admin/offices"), (_("Kunci"), "/admin/keys"), (_("Rotasi kunci"), "/admin/rotations"), (_("Cadangan"), "/admin/backups"), (_("Kesehatan"), "/admin/health")]
+    return [
+        *shared,
+        (_("Daftar kantor"), "/admin/offices"),
+        (_("Kunci"), "/admin/keys"),
+        (_("Rotasi kunci"), "/admin/rotations"),
+        (_("Cadangan"), "/admin/backups"),
+        (_("Kesehatan"), "/admin/health"),
+    ]
 
 
 def cards(actor: Actor) -> Sequence[Card]:

@@ -150,9 +150,7 @@ class WitnessStale(Unavailable):
     """What waits for a witness's signature does not go on without it: none is fresh, or none covers the entry that it is about."""
 
     code = "witness-stale"
-    public = N_(
-        "Saksi di luar KPU belum menandatangani jejak audit terbaru, maka data ini belum dapat dibuka. Coba lagi beberapa saat."
-    )
+    public = N_("Saksi di luar KPU belum menandatangani jejak audit terbaru, maka data ini belum dapat dibuka. Coba lagi beberapa saat.")
 
 
 class UnsafeStart(GarduError):

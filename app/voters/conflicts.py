@@ -249,7 +249,7 @@ class _Spool:
     """Records parted by their first byte, in memory up to _HELD bytes and then in a file without a name."""
 
     def __init__(self) -> None:
-        self._held: list[list[bytes]] = [[] for _ in range(_PARTS)]
+        self._held = [bytearray() for _ in range(_PARTS)]
         self._stretches: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
         self._size, self._end = 0, 0
         self._file: BinaryIO | None = None
@@ -265,7 +265,7 @@ class _Spool:
         """Take records, _RECORD bytes each. Raises BadInput when the disk is full."""
         held = self._held
         for start in range(0, len(records), _RECORD):
-            held[records[start]].append(records[start : start + _RECORD])
+            held[records[start]] += records[start : start + _RECORD]
         self._size += len(records)
         if self._size > _HELD:
             self._spill()
@@ -273,12 +273,11 @@ class _Spool:
     def parts(self) -> Iterator[list[bytes]]:
         """Yield the records of each first byte."""
         for held, stretches in zip(self._held, self._stretches, strict=True):
-            records = list(held)
+            records = _cut(bytes(held))
             for start, size in stretches:
                 assert self._file is not None
                 self._file.seek(start)
-                data = self._file.read(size)
-                records += [data[at : at + _RECORD] for at in range(0, size, _RECORD)]
+                records += _cut(self._file.read(size))
             if records:
                 yield records
 
@@ -287,10 +286,9 @@ class _Spool:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="gardu-tokens-")  # noqa: SIM115  closed by __exit__
             for held, stretches in zip(self._held, self._stretches, strict=True):
-                data = b"".join(held)
-                self._file.write(data)
-                stretches.append((self._end, len(data)))
-                self._end += len(data)
+                self._file.write(held)
+                stretches.append((self._end, len(held)))
+                self._end += len(held)
                 held.clear()
             self._file.flush()
         except OSError as error:
@@ -299,3 +297,7 @@ class _Spool:
                 f"no room for the tokens of the NIKs in {where}: {error.strerror}; nothing was stored", field="file", public=NO_SPACE
             ) from None
         self._size = 0
+
+
+def _cut(data: bytes) -> list[bytes]:
+    return [data[at : at + _RECORD] for at in range(0, len(data), _RECORD)]

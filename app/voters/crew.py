@@ -16,11 +16,14 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
 # An item takes a quarter of a second; a worker silent for so long was stopped, or took over a lock that nobody will ever give back.
 SILENT_SECONDS = 60.0
+# Items between two collections of garbage.
+_COLLECTED = 16
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -133,8 +136,9 @@ def _serve(work: Callable[[_Item], _Result], line: Connection, near: Iterable[Co
         # tenth of the time.
         gc.freeze()
         gc.disable()
-        while True:
-            gc.collect()
+        for turn in count():
+            if turn % _COLLECTED == 0:
+                gc.collect()
             line.send_bytes(pickle.dumps(_tried(work, pickle.loads(line.recv_bytes())), pickle.HIGHEST_PROTOCOL))  # noqa: S301
     except (EOFError, OSError):
         pass

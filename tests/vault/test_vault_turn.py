@@ -82,9 +82,7 @@ def test_a_row_that_was_changed_is_never_sealed_anew(name: str, place: int, at: 
         TURNS[name](row)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"uid": OTHER_UID}, {"tps": "999"}, {"row_version": 9}, {"key_epoch": 2}, {"status": "dihapus"}]
-)
+@pytest.mark.parametrize("changes", [{"uid": OTHER_UID}, {"tps": "999"}, {"row_version": 9}, {"key_epoch": 2}, {"status": "dihapus"}])
 @pytest.mark.parametrize("name", list(TURNS))
 def test_a_row_in_another_place_is_never_sealed_anew(name: str, changes: dict[str, str | int]) -> None:
     """A changed clear column would be covered by the new seal."""

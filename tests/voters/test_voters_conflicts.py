@@ -127,7 +127,7 @@ def test_tokens_that_do_not_fit_go_to_disk_and_hold_no_value(sqlite_house: House
             self.file = kept(**options)  # type: ignore[call-overload]
 
         def write(self, data: bytes) -> int:
-            written.append(data)
+            written.append(bytes(data))
             return int(self.file.write(data))
 
         def __getattr__(self, name: str) -> object:
