@@ -184,7 +184,7 @@ def test_the_database_refuses_to_change_what_stands(desk: Desk, statement: str) 
     desk.granted()
 
     with pytest.raises((StoreDown, DBAPIError)):
-        tamper(desk.house, statement)
+        tamper(desk.house, statement, guarded=True)
 
 
 def test_the_application_changes_only_what_may_change(postgres_house: House) -> None:

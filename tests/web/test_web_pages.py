@@ -57,18 +57,19 @@ def test_closed_and_recorded_elements_show_no_value(fake: FakeApp) -> None:
 
 
 def test_the_search_forms_post_their_keys_and_nothing_goes_into_an_address(fake: FakeApp) -> None:
-    """Three forms, each with token, purpose, region and its own key, all by POST; choices without personal data go by GET."""
+    """Four forms, each with token, purpose, region and its own key, all by POST; choices without personal data go by GET."""
     page = fake.app.test_client().get("/page/search").text
     forms = re.findall(r'<form method="post" action="/voters/search">(.*?)</form>', page, re.S)
     keys = [re.findall(r'name="([^"]+)"', form) for form in forms]
 
     assert [sorted(set(names) - {"csrf_token", "purpose", "region"}) for names in keys] == [
         ["nik"],
+        ["nkk"],
         ["birth_date", "name"],
-        ["desa", "tps"],
+        ["desa", "rt", "rw", "tps"],
     ]
     assert all({"csrf_token", "purpose", "region"} <= set(names) for names in keys)
-    assert not re.search(r'method="get"(?:(?!</form>).)*name="(nik|name|birth_date|tps)"', page, re.S)
+    assert not re.search(r'method="get"(?:(?!</form>).)*name="(nik|nkk|name|birth_date|tps|rt|rw)"', page, re.S)
 
 
 def test_what_a_task_does_not_open_is_not_offered_for_searching(fake: FakeApp) -> None:
