@@ -64,7 +64,7 @@ def witnessing(folder: Path, log: str) -> Iterator[Witness]:
         yield Witness(folder, url, json.loads(made.splitlines()[-1])["vkey"])
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def with_secret(*arguments: str) -> str:
@@ -157,7 +157,7 @@ def test_bawaslu_sees_its_own_signature_and_catches_a_fork(tmp_path: Path, brows
 
             # The guard is copied as it is now, and works on; the copy is an old backup from then on.
             demo.process.terminate()
-            demo.process.wait(30)
+            demo.process.wait(120)
             there.mkdir()
             shutil.copytree(here / "data", there / "data")
             with serving(here) as again:
