@@ -37,7 +37,8 @@ _SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.cli
 def trouble(page: Page, where: str) -> list[str]:
     """Return what axe finds on the page as it stands in the looks of its language, and sideways scrolling at either width."""
     found = []
-    for theme, width in LOOKS[page.evaluate("document.documentElement.lang")]:
+    # A page that was just sent may not be there yet; a locator waits for it.
+    for theme, width in LOOKS[page.locator("html[lang]").get_attribute("lang") or ""]:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]  # literal from LOOKS
         wrong = violations(page, colours_only=theme != "light")

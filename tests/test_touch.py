@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -549,6 +549,20 @@ def _sql(name: str, doors: str, *statements: str) -> Attack:
     return Attack(name, doors, make)
 
 
+def _swapped(name: str, doors: str, columns: Sequence[str]) -> Attack:
+    """Exchange *columns* of the two voters, by value: a statement that reads the row it has just written would put one of them back."""
+
+    def make(roll: Roll) -> tuple[list[str], dict[str, object]]:
+        said = {f"v_{column}": roll.v[column] for column in columns} | {f"w_{column}": roll.w[column] for column in columns}
+        both = [
+            f"UPDATE voter SET {', '.join(f'{column} = :{other}_{column}' for column in columns)} WHERE uid = :{one}"
+            for one, other in (("v", "w"), ("w", "v"))
+        ]
+        return both, {**said, "v": roll.uid, "w": roll.w["uid"]}
+
+    return Attack(name, doors, make)
+
+
 def _every_cell_of(donor: Callable[[Roll], Mapping[str, object]]) -> dict[str, object]:
     return {column: (lambda roll, column=column: donor(roll)[column]) for column in (*BLOBS, "b_nik", "b_nd")}
 
@@ -576,10 +590,7 @@ ATTACKS = [
     _set("c02: the other voter's", "BBBB", c02=lambda r: r.w["c02"]),
     _set("c01 and c02 swapped", "BBBB", c01=lambda r: r.v["c02"], c02=lambda r: r.v["c01"]),
     _set("everything sealed: the other voter's", "BBGB", **_every_cell_of(lambda r: r.w)),
-    _sql("all cells swapped with the other voter's", "BBBB", *(
-        f"UPDATE voter SET {column} = (SELECT {column} FROM voter x WHERE x.uid <> voter.uid AND x.uid IN (:v, :w)) WHERE uid IN (:v, :w)"
-        for column in BLOBS[:14]
-    )),
+    _swapped("all cells swapped with the other voter's", "BBBB", BLOBS[:14]),
     _sql("wrapped key: the other voter's", "BBBB", "UPDATE voter_key SET wrapped = (SELECT wrapped FROM voter_key WHERE uid = :w) WHERE uid = :v"),
     _sql("wrapped key: removed", "BBBB", "DELETE FROM voter_key WHERE uid = :v"),
     _sql("wrapped key: of no length", "BBBB", "UPDATE voter_key SET wrapped = '' WHERE uid = :v"),

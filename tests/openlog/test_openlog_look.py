@@ -37,6 +37,7 @@ def serving(pages: Pages) -> Iterator[str]:
 
 def trouble(page: Page, where: str) -> list[str]:
     """Return what axe finds with every fold open, and sideways scrolling."""
+    page.wait_for_load_state()
     page.evaluate("document.querySelectorAll('details:not(.menu)').forEach(d => { d.open = true })")
     return looks.trouble(page, where)
 
