@@ -47,6 +47,8 @@ def log_to_stdout() -> None:
     """Write structured logs, one JSON object a line, to stdout; never a form value, never a traceback's locals."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Rounds come every few seconds; what they do and what fails is said by those who do it.
+    logging.getLogger("huey").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
