@@ -97,7 +97,9 @@ def test_a_lone_surrogate_is_no_accident() -> None:
         accept("\ud800" * 20)
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="GARDU_TEST_PASSWORDS names no folder with the common-password lists (SecLists, probable-wordlists)")
+@pytest.mark.skipif(
+    not LISTS.is_dir(), reason="GARDU_TEST_PASSWORDS names no folder with the common-password lists (SecLists, probable-wordlists)"
+)
 def test_most_common_passwords_are_refused_even_without_a_block_list() -> None:
     """Of the commonest passwords of 14 characters and more at least three in four are refused (rare dictionary words remain)."""
     words = [word for word in (LISTS / "top304k-probable-v2.txt").read_text("utf-8", "replace").splitlines() if len(word) >= 14][:400]
