@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request
+from flask import Blueprint, Flask, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from app.admin import backups, rules, shown
+from app.admin import backups, doors, rules, shown
 from app.admin.backups import DRILL, Line, Overview
 from app.admin.room import Admin
 from app.custody.backup_check import STEPS
 from app.custody.backup_room import KEY_DAYS, PROVEN_WITHIN
 from app.identity import gate
 from app.jobs.desk import JobView
-from app.kernel.errors import BadInput, NotThere, StepUpNeeded
+from app.kernel.errors import BadInput
 from app.kernel.fields import Role
-from app.kernel.ids import decode_uid
 from app.web.i18n import gettext as _
 from app.web.times import number
 
 blueprint = Blueprint("backups", __name__)
-EXTENSION = "gardu.admin"
 _KEEPER = (Role.ADMIN_SISTEM,)
 
 
@@ -42,25 +38,25 @@ def backup_list() -> str:
 @gate.roles(*_KEEPER)
 def make() -> Response:
     """Begin a backup."""
-    _demand_code()
-    return redirect(f"/admin/backups/jobs/{backups.start_making(_room(), gate.current_actor())}", 303)
+    doors.demand_code()
+    return redirect(f"/admin/backups/jobs/{backups.start_making(doors.room(), gate.current_actor())}", 303)
 
 
 @blueprint.get("/admin/backups/<uid>")
 @gate.roles(*_KEEPER)
 def drill_form(uid: str) -> str:
     """Ask for the identity of one backup's archives."""
-    _demand_code(rules.FRESH)
-    return _drill_page(_uid(uid), None)
+    doors.demand_code(rules.FRESH)
+    return _drill_page(doors.parse_uid(uid), None)
 
 
 @blueprint.post("/admin/backups/<uid>")
 @gate.roles(*_KEEPER)
 def drill(uid: str) -> Response | tuple[str, int]:
     """Begin a restore for trial with the identity that was typed; it is kept nowhere."""
-    _demand_code()
+    doors.demand_code()
     try:
-        job = backups.start_drill(_room(), gate.current_actor(), _uid(uid), request.form.get("identity", ""))
+        job = backups.start_drill(doors.room(), gate.current_actor(), doors.parse_uid(uid), request.form.get("identity", ""))
     except BadInput as error:
         return _drill_page(uid, error), error.status
     return redirect(f"/admin/backups/jobs/{job}", 303)
@@ -70,7 +66,7 @@ def drill(uid: str) -> Response | tuple[str, int]:
 @gate.roles(*_KEEPER)
 def job(uid: str) -> Response:
     """Show how far a backup or a restore for trial is, or how it ended."""
-    found, still = backups.job_of(_room(), _uid(uid)), request.args.get("diam") != "1"
+    found, still = backups.job_of(doors.room(), doors.parse_uid(uid)), request.args.get("diam") != "1"
     steps = [(_(words), one <= int(str(found.result.get("steps", 0)))) for one, words in enumerate(STEPS, start=1)]
     page = render_template(
         "admin/backup_job.html", row=_job_row(found), steps=steps, still=not still, zone_office=gate.current_actor().office
@@ -82,42 +78,14 @@ def job(uid: str) -> Response:
     return answer
 
 
-def _room() -> Admin:
-    room: Admin = current_app.extensions[EXTENSION]
-    return room
-
-
-def _now() -> datetime:
-    return _room().identity.clock.now()
-
-
-def _demand_code(allowed: timedelta = rules.FRESH + rules.TYPING) -> None:
-    """Raise StepUpNeeded unless the code is at most *allowed* old; the error page leads to the code and back."""
-    if not _fresh(allowed):
-        raise StepUpNeeded("an administrator's change needs a fresh code")
-
-
-def _fresh(allowed: timedelta = rules.FRESH) -> bool:
-    return rules.fresh_enough(gate.current_actor().factor_at, _now(), allowed)
-
-
-def _uid(text: str) -> str:
-    """Return *text* when it has the form of a uid. Raises NotThere."""
-    try:
-        decode_uid(text)
-    except ValueError:
-        raise NotThere("not a uid") from None
-    return text
-
-
 def _list_page() -> str:
-    room, now = _room(), _now()
+    room, now = doors.room(), doors.now()
     found = backups.overview(room, now)
     settings = room.settings
     return render_template(
         "admin/backups.html", ready=found.ready, lines=[_line(one) for one in found.lines], last=found.last, due=found.due,
         proven_age=(now - found.last.at).days if found.last else 0, within=PROVEN_WITHIN.days, strange=len(found.strange),
-        jobs=[_job_row(one) for one in found.jobs], fresh=_fresh(), hour=settings.backup_hour, keep=settings.backup_keep,
+        jobs=[_job_row(one) for one in found.jobs], fresh=doors.is_fresh(), hour=settings.backup_hour, keep=settings.backup_keep,
         key_days=min(settings.backup_key_days, KEY_DAYS), place=backups.place(settings.backup_to), zone_office=gate.current_actor().office,
         running=_running(found),
     )  # fmt: skip
@@ -164,7 +132,7 @@ def _job_row(one: JobView) -> dict[str, object]:
 
 
 def _drill_page(uid: str, error: BadInput | None) -> str:
-    found = backups.find(_room(), uid)
+    found = backups.find(doors.room(), uid)
     return render_template(
         "admin/backup_drill.html", uid=uid, at=found.at, error=_(error.public) if error else "", zone_office=gate.current_actor().office
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from flask import Blueprint, Flask, current_app, redirect, render_template, request
+from flask import Blueprint, Flask, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from app.admin import backup_routes, health, key_routes, keyring, offices, resets, rules, shown, words
+from app.admin import backup_routes, doors, health, key_routes, keyring, offices, resets, rules, shown, words
 from app.admin.cards import cards as desk_cards
 from app.admin.room import Admin
 from app.identity import accounts, directory, gate
@@ -17,14 +17,12 @@ from app.identity.directory import Sought, State
 from app.identity.room import Card
 from app.kernel.actor import Actor
 from app.kernel.clock import rfc3339
-from app.kernel.errors import N_, BadInput, NotThere, StepUpNeeded
+from app.kernel.errors import N_, BadInput
 from app.kernel.fields import Role, Unit
-from app.kernel.ids import decode_uid
 from app.web.i18n import gettext as _
 from app.web.pages import ROLE_LABELS
 
 blueprint = Blueprint("admin", __name__)
-EXTENSION = "gardu.admin"
 _KEEPER = (Role.ADMIN_SISTEM,)
 _WATCHERS = (Role.ADMIN_SISTEM, Role.PETUGAS_KEAMANAN)
 _BODIES = ("kpu", "bawaslu")
@@ -41,7 +39,7 @@ _NOTICES: Mapping[str, str] = {
 
 def install(app: Flask, room: Admin) -> None:
     """Give *app* these pages."""
-    app.extensions[EXTENSION] = room
+    app.extensions[doors.EXTENSION] = room
     app.register_blueprint(blueprint)
     backup_routes.install(app, room)
     key_routes.install(app)
@@ -66,7 +64,7 @@ def nav(actor: Actor) -> Sequence[tuple[str, str]]:
 
 def cards(actor: Actor) -> Sequence[Card]:
     """Return what the home page offers this actor now."""
-    return desk_cards(_room(), actor, _now()) if actor.role in _WATCHERS else ()
+    return desk_cards(doors.room(), actor, doors.now()) if actor.role in _WATCHERS else ()
 
 
 @blueprint.get("/admin/accounts")
@@ -87,7 +85,7 @@ def people_search() -> str:
 @gate.roles(*_KEEPER)
 def invite_form() -> str:
     """Choose the office, then describe the person."""
-    _demand_code(rules.FRESH)
+    doors.demand_code(rules.FRESH)
     return _invite_page(_office_asked(), {}, None)
 
 
@@ -95,8 +93,8 @@ def invite_form() -> str:
 @gate.roles(*_KEEPER)
 def invite() -> str | tuple[str, int]:
     """Make the account and show its one-time password, once."""
-    _demand_code()
-    room, now, form = _room(), _now(), request.form
+    doors.demand_code()
+    room, now, form = doors.room(), doors.now(), request.form
     office, held = form.get("office", ""), form.getlist("roles")
     try:
         offices.known_office(room, office)
@@ -114,16 +112,16 @@ def invite() -> str | tuple[str, int]:
 @gate.roles(*_WATCHERS)
 def account(uid: str) -> str:
     """Show one account."""
-    return _account_page(_uid(uid), None)
+    return _account_page(doors.parse_uid(uid), None)
 
 
 @blueprint.post("/admin/accounts/<uid>/disable")
 @gate.roles(*_KEEPER)
 def disable(uid: str) -> Response | tuple[str, int]:
     """Disable an account for good."""
-    _demand_code()
+    doors.demand_code()
     try:
-        accounts.disable(_room().identity, gate.current_actor(), _uid(uid), _now(), request.form.get("reason", ""))
+        accounts.disable(doors.room().identity, gate.current_actor(), doors.parse_uid(uid), doors.now(), request.form.get("reason", ""))
     except BadInput as error:
         return _account_page(uid, error, "disable"), error.status
     return _back(f"/admin/accounts/{uid}", "disabled")
@@ -133,8 +131,8 @@ def disable(uid: str) -> Response | tuple[str, int]:
 @gate.roles(*_KEEPER)
 def end_sessions(uid: str) -> Response:
     """End all sessions of an account."""
-    _demand_code()
-    accounts.end_sessions(_room().identity, gate.current_actor(), _uid(uid), _now())
+    doors.demand_code()
+    accounts.end_sessions(doors.room().identity, gate.current_actor(), doors.parse_uid(uid), doors.now())
     return _back(f"/admin/accounts/{uid}", "sessions")
 
 
@@ -142,9 +140,9 @@ def end_sessions(uid: str) -> Response:
 @gate.roles(*_KEEPER)
 def invite_again(uid: str) -> str:
     """Give an account that was never used a new one-time password and show it, once."""
-    _demand_code()
-    room, now, seen = _room(), _now(), request.form.get("seen", "")
-    present = directory.one(room.identity, _uid(uid), now).invited_until
+    doors.demand_code()
+    room, now, seen = doors.room(), doors.now(), request.form.get("seen", "")
+    present = directory.one(room.identity, doors.parse_uid(uid), now).invited_until
     # A form that was sent before names an older end and meets the Conflict of the action.
     until = present if seen == _stamp(present) else None
     return _slip(room, uid, accounts.invite_again(room.identity, gate.current_actor(), uid, until, now), now)
@@ -154,9 +152,9 @@ def invite_again(uid: str) -> str:
 @gate.roles(*_KEEPER)
 def ask_reset(uid: str) -> Response | tuple[str, int]:
     """Ask for the account's factor to be reset; somebody else confirms."""
-    _demand_code()
+    doors.demand_code()
     try:
-        resets.ask(_room(), gate.current_actor(), _uid(uid), request.form.get("reason", ""), _now())
+        resets.ask(doors.room(), gate.current_actor(), doors.parse_uid(uid), request.form.get("reason", ""), doors.now())
     except BadInput as error:
         return _account_page(uid, error, "reset"), error.status
     return _back(f"/admin/accounts/{uid}", "asked")
@@ -166,13 +164,13 @@ def ask_reset(uid: str) -> Response | tuple[str, int]:
 @gate.roles(*_WATCHERS)
 def confirmations() -> str:
     """Show the resets that wait for a second person, and those decided last."""
-    room, actor, now = _room(), gate.current_actor(), _now()
+    room, actor, now = doors.room(), gate.current_actor(), doors.now()
     places = room.identity.places
     return render_template(
         "admin/confirmations.html",
         waiting=[shown.request(one, places) for one in resets.waiting(room, actor, now)],
         decided=[shown.request(one, places) for one in resets.decided(room, actor, now)],
-        notice=_notice(), fresh=_fresh(), zone_office=actor.office, may_ask=actor.role is Role.ADMIN_SISTEM,
+        notice=_notice(), fresh=doors.is_fresh(), zone_office=actor.office, may_ask=actor.role is Role.ADMIN_SISTEM,
     )  # fmt: skip
 
 
@@ -180,16 +178,16 @@ def confirmations() -> str:
 @gate.roles(*_WATCHERS)
 def decide(uid: str) -> Response:
     """Confirm, refuse or withdraw a reset."""
-    _demand_code()
+    doors.demand_code()
     decision = rules.parse_decision(request.form.get("decision", ""))
-    return _back("/admin/confirmations", resets.decide(_room(), gate.current_actor(), _uid(uid), decision, _now()))
+    return _back("/admin/confirmations", resets.decide(doors.room(), gate.current_actor(), doors.parse_uid(uid), decision, doors.now()))
 
 
 @blueprint.get("/admin/offices")
 @gate.roles(*_KEEPER)
 def office_list() -> str:
     """Show the offices that have accounts, and what they lack."""
-    room, now = _room(), _now()
+    room, now = doors.room(), doors.now()
     found = [shown.office_line(one, room.identity.places) for one in offices.offices(room, now)]
     return render_template("admin/offices.html", offices=found, lacking=[one for one in found if one["lacking"]])
 
@@ -198,9 +196,9 @@ def office_list() -> str:
 @gate.roles(*_KEEPER)
 def key_list() -> str:
     """Show the keys and their age."""
-    room = _room()
+    room = doors.room()
     after = request.args.get("after", "")
-    found, following = keyring.keys(room, _now(), after=after if after.replace(".", "").isascii() and after.isprintable() else "")
+    found, following = keyring.keys(room, doors.now(), after=after if after.replace(".", "").isascii() and after.isprintable() else "")
     return render_template(
         "admin/keys.html", keys=[shown.key(one, room.identity.places) for one in found], provider=keyring.provider(room), old_days=rules.OLD_KEY.days,
         log=keyring.log_key(room), next_url=f"/admin/keys?after={following}" if following else None, notice=_notice(), first=not after,
@@ -211,8 +209,8 @@ def key_list() -> str:
 @gate.roles(*_KEEPER)
 def key_form() -> str:
     """Choose a kab/kota without keys, then confirm."""
-    _demand_code(rules.FRESH)
-    room, region = _room(), request.args.get("region", "")
+    doors.demand_code(rules.FRESH)
+    room, region = doors.room(), request.args.get("region", "")
     return _key_page(keyring.parse_kab(room, region) if region else "", None)
 
 
@@ -220,11 +218,11 @@ def key_form() -> str:
 @gate.roles(*_KEEPER)
 def make_keys() -> Response | tuple[str, int]:
     """Make the keys of a kab/kota."""
-    _demand_code()
-    room = _room()
+    doors.demand_code()
+    room = doors.room()
     kab = keyring.parse_kab(room, request.form.get("region", ""))
     try:
-        keyring.make(room, gate.current_actor(), kab, rules.parse_rows(request.form.get("rows", "")), _now())
+        keyring.make(room, gate.current_actor(), kab, rules.parse_rows(request.form.get("rows", "")), doors.now())
     except BadInput as error:
         return _key_page(kab, error), error.status
     return _back("/admin/keys", "keys")
@@ -234,31 +232,12 @@ def make_keys() -> Response | tuple[str, int]:
 @gate.roles(*_KEEPER)
 def health_page() -> str:
     """Show what is well and what is not."""
-    found = health.lines(_room(), _now())
+    found = health.lines(doors.room(), doors.now())
     return render_template(
         "admin/health.html", lines=[shown.health_line(one) for one in found], bad=sum(one.state == health.BAD for one in found),
-        look=sum(one.state == health.LOOK for one in found), data=_room().settings.data.name, demo_here=_room().settings.demo,
+        look=sum(one.state == health.LOOK for one in found), data=doors.room().settings.data.name, demo_here=doors.room().settings.demo,
         zone_office=gate.current_actor().office,
     )  # fmt: skip
-
-
-def _room() -> Admin:
-    room: Admin = current_app.extensions[EXTENSION]
-    return room
-
-
-def _now() -> datetime:
-    return _room().identity.clock.now()
-
-
-def _fresh(allowed: timedelta = rules.FRESH) -> bool:
-    return rules.fresh_enough(gate.current_actor().factor_at, _now(), allowed)
-
-
-def _demand_code(allowed: timedelta = rules.FRESH + rules.TYPING) -> None:
-    """Raise StepUpNeeded unless the code is at most *allowed* old; the error page leads to the code and back."""
-    if not _fresh(allowed):
-        raise StepUpNeeded("an administrator's change needs a fresh code")
 
 
 def _back(path: str, notice: str) -> Response:
@@ -270,15 +249,6 @@ def _notice() -> str:
     return _(found) if found else ""
 
 
-def _uid(text: str) -> str:
-    """Return *text* when it has the form of a uid. Raises NotThere."""
-    try:
-        decode_uid(text)
-    except ValueError:
-        raise NotThere("not a uid") from None
-    return text
-
-
 def _stamp(moment: datetime | None) -> str:
     return rfc3339(moment) if moment else ""
 
@@ -287,7 +257,7 @@ def _sought(given: Mapping[str, str], text: str = "") -> Sought:
     """Return what a list is narrowed to; a filter nobody offers counts as none."""
     office, role, state = given.get("office", ""), given.get("role", ""), given.get("state", "")
     return Sought(
-        office=office if office in directory.offices(_room().identity) else "",
+        office=office if office in directory.offices(doors.room().identity) else "",
         role=Role(role) if role in ROLE_LABELS else None,
         state=State(state) if state in words.STATES else None,
         text="".join(one for one in text if one.isprintable()).strip(),
@@ -295,7 +265,7 @@ def _sought(given: Mapping[str, str], text: str = "") -> Sought:
 
 
 def _people_page(sought: Sought, after: str) -> str:
-    room, actor, now = _room(), gate.current_actor(), _now()
+    room, actor, now = doors.room(), gate.current_actor(), doors.now()
     places = room.identity.places
     found, following = directory.people(room.identity, sought, now, after=after if after.isalnum() else "")
     return render_template(
@@ -315,13 +285,13 @@ def _office_asked() -> str:
         return ""
     if body not in _BODIES:
         raise BadInput("unknown body", field="body", public=N_("Pilih KPU atau Bawaslu."))
-    return offices.known_office(_room(), f"{body}-{region}")
+    return offices.known_office(doors.room(), f"{body}-{region}")
 
 
 def _invite_page(office: str, typed: Mapping[str, object], error: BadInput | None) -> str:
-    places = _room().identity.places
+    places = doors.room().identity.places
     try:
-        known = offices.known_office(_room(), office) if office else ""
+        known = offices.known_office(doors.room(), office) if office else ""
     except BadInput:
         known = ""
     return render_template(
@@ -341,19 +311,19 @@ def _slip(room: Admin, uid: str, password: str, now: datetime) -> str:
 
 
 def _account_page(uid: str, error: BadInput | None, form: str = "") -> str:
-    room, actor, now = _room(), gate.current_actor(), _now()
+    room, actor, now = doors.room(), gate.current_actor(), doors.now()
     found = directory.one(room.identity, uid, now)
     open_reset = resets.open_for(room, uid, actor, now)
     return render_template(
         "admin/account.html", who=shown.person(found.row, room.identity.places), found=found, state=found.row.state.value, own=uid == actor.uid,
-        may_change=actor.role is Role.ADMIN_SISTEM, fresh=_fresh(rules.FRESH + rules.TYPING if error else rules.FRESH), notice=_notice(),
+        may_change=actor.role is Role.ADMIN_SISTEM, fresh=doors.is_fresh(rules.FRESH + rules.TYPING if error else rules.FRESH), notice=_notice(),
         error=_(error.public) if error else "", wrong=form, reason=request.form.get("reason", ""), seen=_stamp(found.invited_until),
         waiting=shown.request(open_reset, room.identity.places) if open_reset else None, zone_office=actor.office,
     )  # fmt: skip
 
 
 def _key_page(kab: str, error: BadInput | None) -> str:
-    room = _room()
+    room = doors.room()
     places, without = room.identity.places, keyring.without_keys(room)
     return render_template(
         "admin/key_new.html", kab=kab, name=places.name(kab) if kab else "", has=bool(kab) and kab not in without,

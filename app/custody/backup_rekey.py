@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from sqlalchemy import Connection, and_, bindparam, column, select, table, text, tuple_, update
+from sqlalchemy import Connection, Table, and_, bindparam, column, select, table, text, tuple_, update
 
 from app.custody.erasure_log import BURIED
 from app.custody.tables import VoterErasure
@@ -85,11 +86,9 @@ def rekey(connection: Connection, house: KeyHouse) -> Rekeyed:
             done.append((kab, uid, row.clear.row_version, made.seal))
         if seals:
             here = (column("kab") == bindparam("of"), column("uid") == bindparam("at"))
-            connection.execute(update(Voter.__table__).where(*here).values(seal=bindparam("seal")), seals)  # type: ignore[arg-type]
-            connection.execute(
-                update(VoterKey.__table__).where(*here).values(wrapped=bindparam("wrapped"), epoch=bindparam("epoch")),  # type: ignore[arg-type]
-                keys,
-            )
+            rows, wrappings = cast(Table, Voter.__table__), cast(Table, VoterKey.__table__)
+            connection.execute(update(rows).where(*here).values(seal=bindparam("seal")), seals)
+            connection.execute(update(wrappings).where(*here).values(wrapped=bindparam("wrapped"), epoch=bindparam("epoch")), keys)
     return Rekeyed(done, lost)
 
 

@@ -375,7 +375,7 @@ def _sealed(values: Sequence[object]) -> SealedRow:
     texts, versions = map(str, values[:7]), values[7:9]
     clear = Clear(*texts, *versions)  # type: ignore[arg-type]  # the nine clear columns, in the order of _rows
     wrapped, b_nik, b_nkk, b_nd, seal, epoch = values[9 + CELL_COUNT :]
-    return SealedRow(clear, tuple(values[9 : 9 + CELL_COUNT]), wrapped, b_nik, b_nkk, b_nd, seal, epoch)  # type: ignore[arg-type]
+    return SealedRow(clear, tuple(values[9 : 9 + CELL_COUNT]), wrapped, b_nik, b_nkk, b_nd, seal, epoch)  # type: ignore[arg-type]  # and the rest of _rows
 
 
 def _first(session: Session, query: Select[tuple[object, ...]]) -> SealedRow | None:

@@ -139,7 +139,8 @@ def _serve(work: Callable[[_Item], _Result], line: Connection, near: Iterable[Co
         for turn in count():
             if turn % _COLLECTED == 0:
                 gc.collect()
-            line.send_bytes(pickle.dumps(_tried(work, pickle.loads(line.recv_bytes())), pickle.HIGHEST_PROTOCOL))  # noqa: S301
+            item = pickle.loads(line.recv_bytes())  # noqa: S301  from our own parent, over a line nobody else holds
+            line.send_bytes(pickle.dumps(_tried(work, item), pickle.HIGHEST_PROTOCOL))
     except (EOFError, OSError):
         pass
     finally:
