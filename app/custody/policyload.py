@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.audit.entry import draft_for, parse
-from app.audit.tables import TrailEntry
+from app.audit.family import up_to
+from app.audit.tables import RARE_ACTIONS, TrailEntry
 from app.kernel.actor import Actor
 from app.kernel.errors import BadInput, SealBroken
 from app.kernel.fields import Action, Outcome
@@ -32,16 +33,18 @@ def adopt(guard: Guard, actor: Actor, now: datetime) -> bool:
         changed, seq = len(loads) > 1, loads[0][0]
     else:
         draft = draft_for(actor, Action.POLICY_LOAD, Outcome.DONE, now, scope=NATION, policy=guard.policies.hash)
-        changed, seq = bool(loads), guard.trail.append(draft).seq
-    # The first policies of a log replace none.
+        # A log that was opened after a restore goes on from the policies of the one before; the very first policies replace none.
+        before = loads or next((found for log in reversed(up_to(guard.log)[:-1]) if (found := _newest(guard, 1, log))), [])
+        changed, seq = bool(before) and before[0][1] != guard.policies.hash, guard.trail.append(draft).seq
     if changed:
         guard.policy_entry.wait_for(seq)
     return not guard.policy_entry.is_seen(guard.witness, now)
 
 
-def _newest(guard: Guard, most: int) -> list[tuple[int, str | None]]:
-    """Return (number, hash of the policies) of the newest entries that say which policies came into force, newest first."""
-    told = (TrailEntry.log == guard.log, TrailEntry.action == Action.POLICY_LOAD.value, TrailEntry.outcome == Outcome.DONE.value)
+def _newest(guard: Guard, most: int, log: str | None = None) -> list[tuple[int, str | None]]:
+    """Return (number, hash of the policies) of the newest entries of *log* (the guard's own) that say which policies came into force."""
+    of = TrailEntry.log == (log or guard.log)
+    told = (of, TrailEntry.action == Action.POLICY_LOAD.value, text(RARE_ACTIONS), TrailEntry.outcome == Outcome.DONE.value)
     with guard.store.reading() as session:
         query = select(TrailEntry.seq, TrailEntry.body).where(*told).order_by(TrailEntry.seq.desc()).limit(most)
         rows = session.execute(query).all()
