@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from app.audit.family import after
+from app.audit.note import Signer
+from app.audit.trail import Trail
 from app.custody.policyload import adopt
 from app.factory import House
 from app.kernel.actor import host_actor
@@ -82,3 +86,27 @@ def test_changed_policies_open_nothing_until_a_witness_signed_their_entry(roll: 
 
         assert _find(roll, guard) == 1
         assert not adopt(replace(guard, policy_entry=PolicyEntry()), host_actor(), roll.clock.now())
+
+
+class Unseen:
+    """A witness that signs fresh heads, and has signed none that holds the entry in question."""
+
+    def is_fresh(self, now: datetime) -> bool:
+        return True
+
+    def covers(self, seq: int, now: datetime) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_log_opened_anew_goes_on_from_the_policies_of_the_one_before(roll: House, tmp_path: Path, swapped: bool) -> None:
+    """Whoever changes the folder while a backup is being restored waits as anybody does; the same folder waits for nothing."""
+    origin = after(roll.guard.log)
+    trail = Trail(roll.store, origin, Signer(origin, roll.guard.keys.key("log", "00").secret))
+    guard = _changed(roll, tmp_path) if swapped else replace(roll.guard, policy_entry=PolicyEntry())
+    try:
+        waits = adopt(replace(guard, log=origin, trail=trail, witness=Unseen()), host_actor(), roll.clock.now())
+    finally:
+        trail.close()
+
+    assert waits is swapped
