@@ -94,7 +94,7 @@ def _prove(store: Store, size: int, root: bytes, runs: int) -> list[float]:
         seq = dice.randrange(size)
         start = time.perf_counter()
         with store.reading() as session:
-            path = inclusion_proof(seq, size, Tiles(session, ORIGIN, size).subtree)
+            path = inclusion_proof(seq, size, Tiles(session, ORIGIN, size).along(seq).subtree)
         took.append(time.perf_counter() - start)
         verify_inclusion(seq, size, _leaf(seq), path, root)
     return took
@@ -106,7 +106,7 @@ def _connect(store: Store, size: int, runs: int) -> list[float]:
         old = dice.randrange(1, size)
         start = time.perf_counter()
         with store.reading() as session:
-            path = consistency_proof(old, size, Tiles(session, ORIGIN, size).subtree)
+            path = consistency_proof(old, size, Tiles(session, ORIGIN, size).along(old - 1).subtree)
         took.append(time.perf_counter() - start)
         with store.reading() as session:
             tree = Tiles(session, ORIGIN, size)

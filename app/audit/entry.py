@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import TypedDict, Unpack, cast
@@ -258,4 +259,10 @@ def texts_root(texts: Iterable[str]) -> bytes:
 
 def opened_bits(fields: Mapping[str, str] | None) -> int:
     """Return the bits of the elements that *fields* shows as more than "recorded": bit n-1 for element n of 13; 0 for none."""
-    return sum(1 << (Element(name).number - 1) for name, view in (fields or {}).items() if View[view.upper()] > View.ADA)
+    return _bits(tuple(fields.items())) if fields else 0
+
+
+# A log shows the same few sets of elements over and over.
+@lru_cache(maxsize=4096)
+def _bits(fields: tuple[tuple[str, str], ...]) -> int:
+    return sum(1 << (Element(name).number - 1) for name, view in fields if View[view.upper()] > View.ADA)

@@ -36,7 +36,7 @@ def tlog_proof(store: Store, log: str, seq: int, *, published: bool = False) -> 
             raise NotThere(f"log {log} has no {'published ' if row else ''}entry {seq}")
         try:
             checkpoint = parse_checkpoint(split_note(note)[0])
-            path = inclusion_proof(seq, checkpoint.size, Tiles(session, log, checkpoint.size).subtree)
+            path = inclusion_proof(seq, checkpoint.size, Tiles(session, log, checkpoint.size).along(seq).subtree)
             verify_inclusion(seq, checkpoint.size, row.leaf, path, checkpoint.root)
         except (BadInput, ValueError) as wrong:
             raise SealBroken(f"log {log}: entry {seq} cannot be proved ({wrong}); run gardu audit verify") from None
@@ -52,7 +52,7 @@ def consistency(store: Store, log: str, old: int, new: int) -> list[bytes]:
     if old in (0, new):
         return []
     with store.reading() as session:
-        return consistency_proof(old, new, Tiles(session, log, new).subtree)
+        return consistency_proof(old, new, Tiles(session, log, new).along(old - 1).subtree)
 
 
 def _of_its_batch(session: Session, log: str, seq: int) -> str | None:

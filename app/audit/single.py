@@ -174,7 +174,7 @@ class _Proof:
             return Step(Check.INCLUSION, Found.UNKNOWN)
         values = {"size": str(mark.size), "root": mark.root.hex()}
         try:
-            path = inclusion_proof(self._row.seq, mark.size, Tiles(self._session, self._row.log, mark.size).subtree)
+            path = inclusion_proof(self._row.seq, mark.size, Tiles(self._session, self._row.log, mark.size).along(self._row.seq).subtree)
             values["path"] = " ".join(one.hex() for one in path)
             verify_inclusion(self._row.seq, mark.size, leaf_hash(self._raw), path, mark.root)
         except (BadInput, SealBroken, ValueError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple, cast
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, and_, func, or_, select, type_coerce
@@ -345,6 +346,5 @@ def snapshot(store: Store, log: str) -> Iterator[Streams]:
             driver.text_factory = str
 
 
-def _lenient(raw: bytes) -> str:
-    """Decode text that may no longer be UTF-8, so that the row can be named instead of stopping the walk."""
-    return raw.decode("utf-8", "surrogateescape")
+# Text that may no longer be UTF-8 is decoded all the same, so that the row can be named instead of stopping the walk.
+_lenient = partial(str, encoding="utf-8", errors="surrogateescape")

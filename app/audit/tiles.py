@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 from typing import cast
 
-from sqlalchemy import Table, bindparam, func, select
+from sqlalchemy import CompoundSelect, Table, bindparam, func, literal_column, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -49,6 +50,25 @@ _LEAVES = (
     .where(_ENTRIES.c.log == bindparam("of"), _ENTRIES.c.seq >= bindparam("start"), _ENTRIES.c.seq < bindparam("end"))
     .order_by(_ENTRIES.c.seq)
 )
+
+
+@cache
+def _along(full: tuple[int, ...], edge: tuple[int, ...]) -> CompoundSelect[tuple[int, int, int, bytes]]:
+    """Return the one statement that reads a full tile of each level in *full*, and what makes up the unfinished tile of each in *edge*.
+
+    Rows: whether of the edge, level, number, hash or hashes. There are as many statements as shapes of a tree: a few hundred at most.
+    """
+    wanted = []
+    for level in full:
+        tile = (_TILES.c.log == bindparam("of"), _TILES.c.level == level, _TILES.c.number == bindparam(f"tile{level}"))
+        wanted.append(select(literal_column("0"), literal_column(str(level)), _TILES.c.number, _TILES.c.hashes).where(*tile))
+    for level in edge:
+        # Hashes of level 0 are leaves; those of any other are roots of the tiles below.
+        number, found = (_TILES.c.number, _TILES.c.root) if level else (_ENTRIES.c.seq, _ENTRIES.c.leaf)
+        below = (_TILES.c.log == bindparam("of"), _TILES.c.level == level - 1) if level else (_ENTRIES.c.log == bindparam("of"),)
+        span = (number >= bindparam(f"start{level}"), number < bindparam(f"end{level}"))
+        wanted.append(select(literal_column("1"), literal_column(str(level)), number, found).where(*below, *span))
+    return union_all(*wanted)
 
 
 def path_of(number: int) -> str:
@@ -90,17 +110,41 @@ class Tiles:
         # (level, number) → the tile's hashes one after another, as many as there are in a tree of this size.
         self._read: dict[tuple[int, int], bytes] = {}
 
+    def along(self, seq: int) -> Tiles:
+        """Read in one statement what a proof about leaf *seq* needs: its tile of each level, and the unfinished ones at the tree's end.
+
+        Only a question of time: what is not there is asked for, or made, when it is needed. Returns itself. Raises SealBroken.
+        """
+        full, edge, span = list[int](), list[int](), {"of": cast(object, self._log)}
+        for level in range(LEVELS):
+            number, end = seq >> (HEIGHT * (level + 1)), self._size >> (HEIGHT * level)
+            if width_at(self._size, level, number) == WIDTH:
+                full.append(level)
+                span[f"tile{level}"] = number
+            if end % WIDTH:
+                edge.append(level)
+                span |= {f"start{level}": end // WIDTH * WIDTH, f"end{level}": end}
+        parts = {level: dict[int, object]() for level in edge}
+        if not full and not edge:
+            return self
+        for of_edge, level, number, found in self._connection.execute(_along(tuple(full), tuple(edge)), span):
+            if of_edge:
+                parts[level][number] = found
+            else:
+                self._read[(level, number)] = self._sound(found, level, number)
+        for level, part in parts.items():
+            hashes = [one for _, one in sorted(part.items()) if isinstance(one, bytes) and len(one) == HASH_SIZE]
+            if len(hashes) == (self._size >> (HEIGHT * level)) % WIDTH:
+                self._read[(level, self._size >> (HEIGHT * (level + 1)))] = b"".join(hashes)
+        return self
+
     def hashes(self, level: int, start: int, end: int) -> list[bytes]:
         """Return the hashes start…end-1 of *level*, which must be in the tree and within one tile.
 
         Raises SealBroken when rows are missing or of a wrong form.
         """
-        number = start // WIDTH
-        packed = self._tile(level, number)
-        first, last = (start - number * WIDTH) * HASH_SIZE, (end - number * WIDTH) * HASH_SIZE
-        if last > len(packed):
-            raise SealBroken(f"log {self._log}: hashes {start} to {end - 1} of level {level} are not all there; run gardu audit verify")
-        return [packed[at : at + HASH_SIZE] for at in range(first, last, HASH_SIZE)]
+        packed = self._packed(level, start, end)
+        return [packed[at : at + HASH_SIZE] for at in range(0, len(packed), HASH_SIZE)]
 
     def subtree(self, start: int, end: int) -> bytes:
         """Return the RFC 6962 hash over leaves start…end-1 (``app.audit.tree.Subtree``)."""
@@ -108,9 +152,17 @@ class Tiles:
         if count & (count - 1) == 0 and start % count == 0:
             level, inside = divmod(count.bit_length() - 1, HEIGHT)
             first = start >> (level * HEIGHT)
-            return perfect_root(self.hashes(level, first, first + (1 << inside)))
+            return packed_root(self._packed(level, first, first + (1 << inside)))
         middle = start + (1 << ((count - 1).bit_length() - 1))
         return node_hash(self.subtree(start, middle), self.subtree(middle, end))
+
+    def _packed(self, level: int, start: int, end: int) -> bytes:
+        number = start // WIDTH
+        packed = self._tile(level, number)
+        first, last = (start - number * WIDTH) * HASH_SIZE, (end - number * WIDTH) * HASH_SIZE
+        if last > len(packed):
+            raise SealBroken(f"log {self._log}: hashes {start} to {end - 1} of level {level} are not all there; run gardu audit verify")
+        return packed[first:last]
 
     def _tile(self, level: int, number: int) -> bytes:
         key = (level, number)
@@ -123,7 +175,10 @@ class Tiles:
     def _stored(self, level: int, number: int) -> bytes | None:
         """Return a full tile as stored; None when it is not stored yet."""
         found = self._connection.execute(_ONE_TILE, {"of": self._log, "level": level, "number": number}).scalar_one_or_none()
-        if found is not None and (not isinstance(found, bytes) or len(found) != WIDTH * HASH_SIZE):
+        return None if found is None else self._sound(found, level, number)
+
+    def _sound(self, found: object, level: int, number: int) -> bytes:
+        if not isinstance(found, bytes) or len(found) != WIDTH * HASH_SIZE:
             raise SealBroken(f"trail_tile {level}/{number} of {self._log} is not 256 hashes; run gardu audit verify")
         return found
 
@@ -133,7 +188,7 @@ class Tiles:
         if level == 0:
             return self._whole(self._connection.execute(_LEAVES, span).scalars().all(), start, end)
         roots = {row.number: row.root for row in self._connection.execute(_ROOTS, {**span, "level": level - 1})}
-        found = [roots.get(at) or perfect_root(self.hashes(level - 1, at * WIDTH, (at + 1) * WIDTH)) for at in range(start, end)]
+        found = [roots.get(at) or packed_root(self._packed(level - 1, at * WIDTH, (at + 1) * WIDTH)) for at in range(start, end)]
         return self._whole(found, start, end)
 
     def _whole(self, found: Sequence[object], start: int, end: int) -> bytes:
@@ -144,11 +199,15 @@ class Tiles:
 
 
 def perfect_root(hashes: Sequence[bytes]) -> bytes:
-    """Return the root over a power of two of *hashes*; a third of the time that growing a tree by them takes."""
-    row = list(hashes)
-    while len(row) > 1:
-        row = [sha256(b"\x01" + row[at] + row[at + 1]).digest() for at in range(0, len(row), 2)]
-    return row[0]
+    """Return the root over a power of two of *hashes*."""
+    return packed_root(b"".join(hashes))
+
+
+def packed_root(row: bytes) -> bytes:
+    """Return the root over a power of two of hashes, one after another in *row*; a quarter of the time that growing a tree by them takes."""
+    while len(row) > HASH_SIZE:
+        row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_SIZE]).digest() for at in range(0, len(row), 2 * HASH_SIZE)])
+    return row
 
 
 def store_tiles(store: Store, log: str, size: int) -> int:

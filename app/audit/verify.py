@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import cast
+from operator import itemgetter
 
 from app.audit.cosign import CosignVerifier
 from app.audit.entry import entry_hash, leaf_hash, opened_bits, parse
@@ -44,8 +44,9 @@ MAX_FINDINGS = 50
 _PROGRESS_EVERY = 500
 # ``changed_at`` of a log without entries (app/audit/rows.py).
 _EMPTY_AT = "1970-01-01 00:00:00.000000"
-# Columns of trail_entry copied from members of the same name.
-_COPIES = ("actor", "office", "action", "outcome", "scope", "purpose", "request", "mandate")
+# Columns of trail_entry copied from members: the moment, then members of the same name, then the elements' bits.
+_AT = RawEntry._fields.index("at")
+_COPIED = itemgetter(*RawEntry._fields[_AT + 1 : -1])
 
 
 def _quiet(_done: int, _total: int) -> None:
@@ -158,7 +159,7 @@ class _Walk:
         place = self._place
         link, place.link = place.link, None
         tree, place.tree = place.tree, None
-        body, leaf, seq = row.body, row.leaf, place.seq
+        body, seq = row.body, place.seq
         try:
             members = parse(body) if isinstance(body, bytes) else None
         except BadInput as wrong:
@@ -168,7 +169,8 @@ class _Walk:
         if members is None or not isinstance(body, bytes):
             self._find(seq, N_("Entri %(seq)s: isinya (body) bukan byte."))
             return None
-        if leaf_hash(body) != leaf:
+        leaf = leaf_hash(body)
+        if leaf != row.leaf:
             self._find(seq, N_("Entri %(seq)s: isi (body) dan hash daunnya (leaf) tidak cocok."))
             return members
         if members["log"] != self._log or members["seq"] != seq:
@@ -179,18 +181,19 @@ class _Walk:
             place.tree = None
             self._find(max(seq - 1, 0), N_("Entri %(seq)s dan %(lanjut)s tidak bersambung (prev): salah satunya diubah."), lanjut=seq)
         elif tree is not None:
-            tree.append(leaf_hash(body))
-            self._tiles.add(leaf_hash(body))
+            tree.append(leaf)
+            self._tiles.add(leaf)
         return members
 
     def _copied(self, row: RawEntry, members: Entry) -> None:
         self._at = members["at"].replace("T", " ").removesuffix("Z")
-        all_members = cast("dict[str, object]", members)
-        told = {name: all_members[name] for name in _COPIES} | {"at": self._at}
+        told = (self._at, *_COPIED(members))
         # NULL: written before the column was there; never after an entry that has it.
         if row.elements is not None or self._counts_elements:
-            told["elements"], self._counts_elements = opened_bits(members["fields"]), True
-        for name, value in told.items():
+            told, self._counts_elements = (*told, opened_bits(members["fields"])), True
+        if row[_AT : _AT + len(told)] == told:
+            return
+        for name, value in zip(RawEntry._fields[_AT:], told, strict=False):
             if getattr(row, name) != value:
                 self._find(self._place.seq, N_("Entri %(seq)s: kolom %(kolom)s tidak sama dengan isi entri."), kolom=name)
 

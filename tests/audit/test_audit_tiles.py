@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from app.audit.tables import TrailEntry, TrailTile
 from app.audit.tiles import Tiles, parse_path, path_of, store_tiles, width_at
@@ -85,6 +85,34 @@ def _proofs(store: Store) -> tuple[list[tuple[int, list[bytes]]], list[tuple[int
         return inside, [(old, consistency_proof(old, 66_000, tree.subtree)) for old in (1, 255, 256, 257, 65_536, 65_537, 65_999)]
 
 
+@pytest.mark.parametrize("size", [1, 200, 256, 257, 40_000, 65_536, 66_000])
+def test_what_is_read_along_a_path_changes_no_proof(store: Store, size: int) -> None:
+    """Read in one statement or piece by piece, with every tile stored, with some and with none: the same hashes."""
+    plant(store, size)
+    for stored in (0, size // 2, size):
+        store_tiles(store, ORIGIN, stored)
+        with store.reading() as session:
+            for seq in {0, size // 3, size - 1}:
+                plain, along = Tiles(session, ORIGIN, size), Tiles(session, ORIGIN, size).along(seq)
+                assert inclusion_proof(seq, size, along.subtree) == inclusion_proof(seq, size, plain.subtree)
+                assert consistency_proof(seq + 1, size, along.subtree) == consistency_proof(seq + 1, size, plain.subtree)
+
+
+def test_a_proof_takes_one_statement(store: Store) -> None:
+    """All tiles of a path, and what is not full yet, come at once."""
+    plant(store, 66_000)
+    store_tiles(store, ORIGIN, 66_000)
+    asked: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
+
+    with store.reading() as session:
+        session.connection()
+        asked.clear()
+        inclusion_proof(300, 66_000, Tiles(session, ORIGIN, 66_000).along(300).subtree)
+
+    assert len(asked) == 1
+
+
 def test_tiles_are_stored_as_they_fill(store: Store) -> None:
     """Only full ones, each once, whoever asks how often."""
     plant(store, 600)
@@ -112,6 +140,8 @@ def test_a_tile_that_somebody_changed_proves_nothing(owner: Store) -> None:
     run(owner, "UPDATE trail_tile SET hashes = :x WHERE number = 1", x=b"short")
     with owner.reading() as session, pytest.raises(SealBroken, match="256 hashes"):
         inclusion_proof(300, 600, Tiles(session, ORIGIN, 600).subtree)
+    with owner.reading() as session, pytest.raises(SealBroken, match="256 hashes"):
+        Tiles(session, ORIGIN, 600).along(300)
 
 
 def test_missing_leaves_are_said(store: Store) -> None:
