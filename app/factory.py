@@ -234,7 +234,7 @@ def web_app(house: House) -> Flask:
     return app
 
 
-def _nav(actor: Actor) -> list[tuple[str, str]]:
+def _nav(actor: Actor) -> list[pages.Offered]:
     return [item for room in _ROOMS for item in room.nav(actor)]
 
 

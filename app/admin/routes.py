@@ -20,7 +20,7 @@ from app.kernel.clock import rfc3339
 from app.kernel.errors import N_, BadInput
 from app.kernel.fields import Role, Unit
 from app.web.i18n import gettext as _
-from app.web.pages import ROLE_LABELS
+from app.web.pages import ROLE_LABELS, Offered, Section
 
 blueprint = Blueprint("admin", __name__)
 _KEEPER = (Role.ADMIN_SISTEM,)
@@ -45,21 +45,23 @@ def install(app: Flask, room: Admin) -> None:
     key_routes.install(app)
 
 
-def nav(actor: Actor) -> Sequence[tuple[str, str]]:
-    """Return what the navigation offers this role: (label, address)."""
+def nav(actor: Actor) -> Sequence[Offered]:
+    """Return what the navigation offers this role."""
     if actor.role not in _WATCHERS:
         return ()
-    shared = [(_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations"), (_("Penghapusan pemilih"), "/admin/erasures")]
+    accounts, changes = (_("Akun"), "/admin/accounts"), (_("Konfirmasi"), "/admin/confirmations")
+    confirm = Section(*changes, (changes, (_("Penghapusan pemilih"), "/admin/erasures")))
     if actor.role is Role.PETUGAS_KEAMANAN:
-        return shared
-    return [
-        *shared,
-        (_("Daftar kantor"), "/admin/offices"),
-        (_("Kunci"), "/admin/keys"),
-        (_("Rotasi kunci"), "/admin/rotations"),
-        (_("Cadangan"), "/admin/backups"),
+        return (accounts, confirm)
+    keys = "/admin/keys"
+    return (
+        Section(*accounts, (accounts, (_("Daftar kantor"), "/admin/offices"))),
+        confirm,
+        Section(
+            _("Kunci dan cadangan"), keys, ((_("Kunci"), keys), (_("Rotasi kunci"), "/admin/rotations"), (_("Cadangan"), "/admin/backups"))
+        ),
         (_("Kesehatan"), "/admin/health"),
-    ]
+    )
 
 
 def cards(actor: Actor) -> Sequence[Card]:

@@ -53,7 +53,7 @@ _LEAVES = (
 
 
 @cache
-def _along(full: tuple[int, ...], edge: tuple[int, ...]) -> CompoundSelect[tuple[int, int, int, bytes]]:
+def _along(full: tuple[int, ...], edge: tuple[int, ...]) -> CompoundSelect[int, int, int, bytes]:
     """Return the one statement that reads a full tile of each level in *full*, and what makes up the unfinished tile of each in *edge*.
 
     Rows: whether of the edge, level, number, hash or hashes. There are as many statements as shapes of a tree: a few hundred at most.

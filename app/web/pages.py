@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
@@ -20,7 +21,7 @@ from app.web import csrf, errors, headers, i18n, requests, times
 from app.web.i18n import gettext as _
 from app.web.requests import safe_next
 
-__all__ = ["ROLE_LABELS", "VIEW_LABELS", "install", "office_words", "safe_next"]
+__all__ = ["ROLE_LABELS", "VIEW_LABELS", "Offered", "Section", "install", "office_words", "safe_next"]
 
 VIEW_LABELS: Mapping[str, str] = {
     View.TUTUP.word: N_("tidak dibuka"),
@@ -52,6 +53,17 @@ ROLE_LABELS: Mapping[str, str] = {
 _BODIES = {"kpu": "KPU", "bawaslu": "Bawaslu"}
 
 
+class Section(NamedTuple):
+    """An entry of the navigation that stands for several pages. label: of all; url: of the first; pages: (label, address) of each."""
+
+    label: str
+    url: str
+    pages: tuple[tuple[str, str], ...]
+
+
+Offered: TypeAlias = tuple[str, str] | Section
+
+
 def install(
     app: Flask,
     *,
@@ -60,14 +72,14 @@ def install(
     version: str = "",
     clock: Clock | None = None,
     place_name: Callable[[str], str | None] | None = None,
-    nav: Callable[[Actor], Iterable[tuple[str, str]]] | None = None,
+    nav: Callable[[Actor], Iterable[Offered]] | None = None,
     logger: structlog.typing.FilteringBoundLogger | None = None,
 ) -> None:
     """Join the shell to *app*. The caller then puts its gate, and after it ``csrf.check``, as before_request.
 
     demo: mark every page. public_origin: scheme and host people type. version: shown in the footer. place_name: name of a region
     code, for the office's name; without it the code is shown. nav: (label, address) of the pages an actor's role
-    offers, already translated; home and own activity are always there. ``app.config`` must hold ``GARDU_CSRF_KEY`` (32 bytes or more)
+    offers, or sections of them, already translated; home and own activity are always there. ``app.config`` must hold ``GARDU_CSRF_KEY`` (32 bytes or more)
     before the first request.
     """
     clock, logger = clock or SystemClock(), logger or requests.json_logger()
@@ -106,7 +118,7 @@ def _asset_finder(app: Flask) -> Callable[[str, str], str]:
     return asset
 
 
-def _install_context(app: Flask, place_name: Callable[[str], str | None], nav: Callable[[Actor], Iterable[tuple[str, str]]]) -> None:
+def _install_context(app: Flask, place_name: Callable[[str], str | None], nav: Callable[[Actor], Iterable[Offered]]) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         csrf_token=csrf.token, languages=i18n.LANGUAGES, role_labels=ROLE_LABELS, view_labels=VIEW_LABELS, view_meanings=VIEW_MEANINGS
@@ -117,7 +129,7 @@ def _install_context(app: Flask, place_name: Callable[[str], str | None], nav: C
         person, actor = g.get("person"), g.get("actor")
         office = str(getattr(person, "office", "") or "")
         return {
-            "nav": g.get("nav") or (_nav(nav(actor)) if isinstance(actor, Actor) else ()),
+            **_navigation(nav(actor) if isinstance(actor, Actor) else None),
             "person": person,
             "role_label": ROLE_LABELS.get(str(getattr(actor, "role", "")), ""),
             "other_roles": sorted(actor.roles - {actor.role, Role.PROSES}) if isinstance(actor, Actor) else (),
@@ -136,6 +148,19 @@ def office_words(office: str, place_name: Callable[[str], str | None]) -> str:
     return f"{_BODIES.get(body, body)} {'RI' if region == NATION else place_name(region) or region}"
 
 
-def _nav(offered: Iterable[tuple[str, str]]) -> list[tuple[str, str, bool]]:
-    pages = [(_("Beranda"), "/"), *offered, (_("Aktivitas saya"), "/me/activity")]
-    return [(label, url, request.path == url or (url != "/" and request.path.startswith(f"{url}/"))) for label, url in pages]
+def _navigation(offered: Iterable[Offered] | None) -> dict[str, object]:
+    """Return nav, and subnav: the pages beside this one, when it is in a section. Both as (label, address, whether this page is there)."""
+    if offered is None:
+        return {"nav": (), "subnav": ()}
+    nav, subnav = [], list[tuple[str, str, bool]]()
+    for entry in ((_("Beranda"), "/"), *offered, (_("Aktivitas saya"), "/me/activity")):
+        pages = [(label, url, _is_here(url)) for label, url in entry.pages] if isinstance(entry, Section) else []
+        here = _is_here(entry[1]) or any(active for _label, _url, active in pages)
+        if here:
+            subnav = pages
+        nav.append((entry[0], entry[1], here))
+    return {"nav": nav, "subnav": subnav}
+
+
+def _is_here(url: str) -> bool:
+    return request.path == url or (url != "/" and request.path.startswith(f"{url}/"))

@@ -144,9 +144,25 @@ def test_nobody_signed_in_sees_no_menu(fake: FakeApp) -> None:
 def test_the_open_page_is_marked_in_the_navigation(fake: FakeApp) -> None:
     """aria-current on the entry that holds the page, and only there."""
     with fake.app.test_request_context("/voters/51.71-abc"):
-        marks = [(url, active) for _label, url, active in pages._nav([("Cari pemilih", "/voters")])]
+        shown = pages._navigation([("Cari pemilih", "/voters")])
 
-    assert marks == [("/", False), ("/voters", True), ("/me/activity", False)]
+    assert shown == {
+        "nav": [("Beranda", "/", False), ("Cari pemilih", "/voters", True), ("Aktivitas saya", "/me/activity", False)],
+        "subnav": [],
+    }
+
+
+def test_a_section_shows_its_pages_where_one_of_them_is_open(fake: FakeApp) -> None:
+    """The section is marked whichever of its pages is open; elsewhere its pages do not stand there."""
+    keys = pages.Section("Kunci dan cadangan", "/admin/keys", (("Kunci", "/admin/keys"), ("Cadangan", "/admin/backups")))
+    with fake.app.test_request_context("/admin/backups/jobs/1"):
+        inside = pages._navigation([keys])
+    with fake.app.test_request_context("/"):
+        outside = pages._navigation([keys])
+
+    assert inside["subnav"] == [("Kunci", "/admin/keys", False), ("Cadangan", "/admin/backups", True)]
+    assert [entry[2] for entry in inside["nav"]] == [False, True, False]  # type: ignore[attr-defined]  # a context is a dict of objects
+    assert outside["subnav"] == []
 
 
 @pytest.mark.parametrize(
