@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.kernel.errors import KeysDown, UnsafeStart
+from app.vault.keys import pkcs11
 from app.vault.keys.pkcs11 import Mechanism, Pkcs11, Place
 from tests.vault import provider_kit
 from tests.vault.provider_kit import CONTEXT, KEY
@@ -168,3 +169,27 @@ def test_two_keys_of_one_token_work_side_by_side(fresh: Place) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     with pytest.raises(KeysDown, match="wrapped by pkcs11 key"):
         new.unwrap(first, CONTEXT)
+
+
+def test_a_token_that_hangs_keeps_nobody_waiting(provider: Pkcs11, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks it, and who asks after them, hear so in time; once it answers again, everything goes on."""
+    wrapped = provider.wrap(KEY, CONTEXT)
+    monkeypatch.setattr(pkcs11, "TOKEN_SECONDS", 0.2)
+    answers, logged_in = threading.Event(), Pkcs11._logged_in
+
+    def hang(self: Pkcs11) -> object:
+        answers.wait()
+        return logged_in(self)
+
+    with monkeypatch.context() as hung:
+        hung.setattr(Pkcs11, "_logged_in", hang)
+        for _ in range(2):
+            with pytest.raises(KeysDown, match="did not answer within") as down:
+                provider.unwrap(wrapped, CONTEXT)
+            assert KEY.hex() not in down.value.detail
+        with pytest.raises(KeysDown, match="did not answer within"):
+            provider.wrap(KEY, CONTEXT)
+    answers.set()
+    monkeypatch.setattr(pkcs11, "TOKEN_SECONDS", 15.0)
+
+    assert provider.unwrap(wrapped, CONTEXT) == KEY

@@ -8,6 +8,8 @@ How the context is bound, by what the token can do:
   every GCM nonce themselves or cannot do GCM; the fresh key must be extractable, which some tokens forbid.
 
 A wrong PIN is tried once, never again by itself: tokens lock after a few. What remembers it is the file *refused* (see ``Place``).
+
+A token that hangs is waited for ``TOKEN_SECONDS`` and no longer, by whoever asks it: its library's calls know no time limit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 # RFC 5649 section 4.1: a 256-bit key wrapped with padding is 8 bytes longer.
 _WRAPPED_FRESH = KEY_SIZE + 8
 _GCM_BITS = 128
+# A network HSM answers within milliseconds; one that fails over, within seconds.
+TOKEN_SECONDS = 15.0
+_Done = TypeVar("_Done")
 
 
 class Mechanism(StrEnum):
@@ -104,8 +109,8 @@ class Pkcs11(Headed):
             )
         provider = cls(place, pin(), by_hand=by_hand)
         if make:
-            provider._make()
-        provider._check()
+            provider._in_time(provider._make)
+        provider._in_time(provider._check)
         return provider
 
     def health(self) -> str:
@@ -118,6 +123,35 @@ class Pkcs11(Headed):
         return f"pkcs11:{self._place.token}/{self._place.key}"
 
     def _seal(self, key: bytes, context: bytes) -> bytes:
+        return self._in_time(lambda: self._sealed(key, context))
+
+    def _open(self, body: bytes, context: bytes) -> bytes:
+        return self._in_time(lambda: self._opened(body, context))
+
+    def _in_time(self, work: Callable[[], _Done]) -> _Done:
+        """Return what *work* with the token comes to. Raises KeysDown when the token does not answer in time, and whatever *work* raises.
+
+        A call into the token's library cannot be broken off: it is left behind in a thread of its own, with the lock it holds, and who
+        comes next waits no longer than this one did. Nothing is half done by that: a wrapped key that nobody received is none.
+        """
+        made, trouble = list[_Done](), list[BaseException]()
+
+        def do() -> None:
+            try:
+                made.append(work())
+            except BaseException as error:  # handed on to who waits
+                trouble.append(error)
+
+        thread = threading.Thread(target=do, name="gardu-token", daemon=True)
+        thread.start()
+        thread.join(TOKEN_SECONDS)
+        if trouble:
+            raise trouble[0]
+        if not made:
+            raise KeysDown(self._silent())
+        return made[0]
+
+    def _sealed(self, key: bytes, context: bytes) -> bytes:
         if self._place.mechanism is Mechanism.AES_GCM:
             nonce = os.urandom(NONCE_SIZE)
             return nonce + self._gcm("encrypt", nonce, key, context)
@@ -125,7 +159,7 @@ class Pkcs11(Headed):
         wrapped = self._wrap_fresh(fresh)
         return wrapped + box(AESGCM(fresh), os.urandom(NONCE_SIZE), key, context + wrapped, b"")
 
-    def _open(self, body: bytes, context: bytes) -> bytes:
+    def _opened(self, body: bytes, context: bytes) -> bytes:
         if self._place.mechanism is Mechanism.AES_GCM:
             return self._gcm("decrypt", body[:NONCE_SIZE], body[NONCE_SIZE:], context)
         wrapped, boxed = body[:_WRAPPED_FRESH], body[_WRAPPED_FRESH:]
@@ -209,7 +243,10 @@ class Pkcs11(Headed):
         """Yield the session and the key (None when not asked for), alone in this process. Raises KeysDown for whatever the token says."""
         import pkcs11
 
-        with _Process.lock:
+        lock = _Process.lock
+        if not lock.acquire(timeout=TOKEN_SECONDS):
+            raise KeysDown(self._silent())
+        try:
             try:
                 session, found = self._logged_in()
                 if key and found is None:
@@ -222,6 +259,8 @@ class Pkcs11(Headed):
                 raise KeysDown(f"token {self._place.token} has gone") from None
             except pkcs11.PKCS11Error as error:
                 raise KeysDown(self._words(error)) from None
+        finally:
+            lock.release()
 
     def _logged_in(self) -> tuple[pkcs11.Session, Any]:
         if self._held is not None and self._held[0] == os.getpid():
@@ -256,6 +295,12 @@ class Pkcs11(Headed):
             if self._place.refused is not None:
                 self._place.refused.touch(mode=0o600)
             raise KeysDown(self._wrong()) from None
+
+    def _silent(self) -> str:
+        return (
+            f"token {self._place.token} did not answer within {TOKEN_SECONDS:.0f} s: see to the HSM and the way to it; "
+            "if it answers again and this goes on, restart the process"
+        )
 
     def _wrong(self) -> str:
         return f"token {self._place.token} refused the PIN; it is not tried again by itself, because tokens lock after a few wrong ones"
