@@ -127,7 +127,7 @@ class Tiles:
         parts = {level: dict[int, object]() for level in edge}
         if not full and not edge:
             return self
-        for of_edge, level, number, found in self._connection.execute(_along(tuple(full), tuple(edge)), span):
+        for of_edge, level, number, found in self._connection.execute(_along(tuple(full), tuple(edge)), span).all():
             if of_edge:
                 parts[level][number] = found
             else:
