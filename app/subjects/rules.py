@@ -38,6 +38,9 @@ class Kind(StrEnum):
     OTHER = "lain"
 
 
+_STOPPED: Mapping[str, Kind] = {Outcome.DENIED: Kind.REFUSED, Outcome.FAILED: Kind.FAILED, Outcome.BROKEN: Kind.BROKEN}
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """All entries in numbers. people, offices: of those who opened, in the order of their first opening. first, last: of the openings."""
@@ -97,8 +100,7 @@ def kind_of(members: Entry) -> Kind:
         return Kind.ASKED
     if room != "voter":
         return Kind.OTHER
-    stopped = {Outcome.DENIED: Kind.REFUSED, Outcome.FAILED: Kind.FAILED, Outcome.BROKEN: Kind.BROKEN}.get(Outcome(outcome))
-    return stopped or _kind_done(members)
+    return _STOPPED.get(outcome) or _kind_done(members)
 
 
 def _kind_done(members: Entry) -> Kind:
