@@ -20,9 +20,9 @@ class Marks:
     """The signed rows, streamed beside the walk; *known* are checkpoints kept elsewhere."""
 
     def __init__(
-        self, streams: Streams, place: Place, verifier: Verifier, witnesses: Iterable[CosignVerifier], known: list[Checkpoint]
+        self, streams: Streams, place: Place, verifier: Verifier, witnesses: Iterable[CosignVerifier], known: Iterable[Checkpoint]
     ) -> None:
-        self._place, self._find, self._verifier, self._known = place, place.find, verifier, known
+        self._place, self._find, self._verifier, self._known = place, place.find, verifier, tuple(known)
         self._witnesses = {(one.name, one.key_id.hex()): one for one in witnesses}
         self._sound = place.start  # the entries below this number are borne out by a signed checkpoint
         self.newest = ""
@@ -44,10 +44,14 @@ class Marks:
                 message = N_("Isi jejak sampai ukuran %(ukuran)s bukan yang dahulu ditandatangani (checkpoint dari luar).")
                 self._find(None, message, ukuran=size)
 
-    def rest(self, limit: int) -> None:
-        """Find up to *limit* rows of each table that speak of a size the log does not have, and outside checkpoints of a larger one."""
+    def strays(self, limit: int) -> None:
+        """Find up to *limit* rows of each table that speak of a size the walk did not come to."""
         for table in (self._checkpoints, self._published, self._cosignatures, self._stamps):
             table.rest(limit)
+
+    def rest(self, limit: int) -> None:
+        """Find up to *limit* rows of each table that speak of a size the log does not have, and outside checkpoints of a larger one."""
+        self.strays(limit)
         for mark in self._known:
             if mark.size > self._place.seq:
                 message = N_("Jejak terpotong mulai entri %(seq)s: checkpoint dari luar menyebut %(ukuran)s entri.")
@@ -57,8 +61,9 @@ class Marks:
         return Strayed(self._place, table)
 
     def _before(self) -> None:
-        """Check what was published before a pruned log begins: its signature still holds, its root cannot be worked out any more."""
-        for one in self._published.below(self._place.start):
+        """Check what was published up to where a pruned log begins: its signature still holds; before, its root cannot be worked out."""
+        start = self._place.start
+        for one in self._published.below(start + 1 if start else 0):
             row = RawPublished(*one)
             if isinstance(row.size, int):
                 self._public(row.size, [row])

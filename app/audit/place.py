@@ -43,10 +43,13 @@ def signed(note: object, verifier: Verifier) -> Checkpoint:
 
 
 class Minima:
-    """Where the log was pruned to. The newest row is where the walk starts; each must be named by an entry that is still there."""
+    """Where the log was pruned to. The newest row is where the walk starts; each must be named by an entry that is still there.
+
+    seen: the minima that entries named so far.
+    """
 
     def __init__(self, streams: Streams, place: Place, verifier: Verifier) -> None:
-        self._place, self._rows, self._named = place, streams.minima(), set[object]()
+        self._place, self._rows, self.seen = place, streams.minima(), set[object]()
         if not self._rows:
             return
         row = self._rows[-1]
@@ -65,7 +68,7 @@ class Minima:
     def named(self, seq: int, digest: str) -> bool:
         """Say whether the rows that name entry *seq*, whose detail is *digest*, are what it says; take note of them."""
         mine = [row for row in self._rows if row.by_seq == seq]
-        self._named.update(row.minimum for row in mine)
+        self.seen.update(row.minimum for row in mine)
         return len(mine) == 1 and self._digest(mine[0]) == digest
 
     def rest(self) -> None:
@@ -73,7 +76,7 @@ class Minima:
         for row in self._rows:
             newest = row is self._rows[-1]
             seen = newest or not isinstance(row.by_seq, int) or row.by_seq >= self._place.start
-            if seen and row.minimum not in self._named:
+            if seen and row.minimum not in self.seen:
                 self._place.find(row.minimum if isinstance(row.minimum, int) else None, UNNAMED)
 
     def _digest(self, row: RawMinimum) -> str:

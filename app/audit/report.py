@@ -21,13 +21,17 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What one walk over the log found. size: where it ended. minimum: where it began. checkpoint: the head's signed one as stored."""
+    """What one walk over the log found. size: where it ended. minimum: where it began. checkpoint: the head's signed one as stored.
+
+    processes: how many found it sound, each a part of it; 1 when one walked all of it.
+    """
 
     log: str
     size: int = 0
     minimum: int = 0
     checkpoint: str = ""
     findings: list[Finding] = field(default_factory=list)
+    processes: int = field(default=1, compare=False)
 
     @property
     def ok(self) -> bool:

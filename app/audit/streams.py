@@ -6,16 +6,18 @@ every value is an ``object`` until looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import NamedTuple, cast
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, Text, and_, func, or_, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, Result, Select, Table, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.types import NullType
 
 from app.audit.family import are_kin
 from app.audit.published import LIFT
+from app.audit.span import WHOLE, Span
 from app.audit.tables import (
     PayloadErasure,
     TouchIndex,
@@ -39,6 +41,7 @@ _CHUNK = 1_000
 _SOME = 5
 # PostgreSQL's pattern for the text that SQLite keeps: a moment in UTC with microseconds.
 _MOMENT = "YYYY-MM-DD HH24:MI:SS.US"
+_EXPORTED = re.compile(r"[0-9A-F]+(-[0-9A-F]+)*", re.ASCII)
 _TABLES = {
     cast(Table, model.__table__): number
     for model, number in (
@@ -54,6 +57,22 @@ _TABLES = {
         (TrailHalt, "size"),
         (PayloadErasure, "seq"),
         (TrailMinimum, "minimum"),
+    )
+}
+
+
+# What a walk takes row by row, by its number.
+_NUMBERED = {
+    cast(Table, model.__table__): number
+    for model, number in (
+        (TrailEntry, "seq"),
+        (TrailPayload, "seq"),
+        (TouchIndex, "seq"),
+        (TrailCheckpoint, "size"),
+        (TrailPublished, "size"),
+        (TrailCosignature, "size"),
+        (TrailStamp, "size"),
+        (TrailTile, "number"),
     )
 }
 
@@ -216,10 +235,24 @@ class Beside:
 
 
 class Streams:
-    """Every row of *log*, in order, from one snapshot."""
+    """Every row of *log* within *span*, in order, from one snapshot."""
 
-    def __init__(self, connection: Connection, log: str) -> None:
-        self._connection, self._log = connection, log
+    def __init__(self, connection: Connection, log: str, span: Span = WHOLE) -> None:
+        self._connection, self._log, self._span = connection, log, span
+        # What is still being read, for every span of the snapshot.
+        self._reading: set[Result[*tuple[object, ...]]] = set()
+
+    def within(self, span: Span) -> Streams:
+        """Return the same snapshot's rows within *span*."""
+        made = Streams(self._connection, self._log, span)
+        made._reading = self._reading
+        return made
+
+    def close(self) -> None:
+        """Read no further. A statement left open would keep SQLite's connection in this snapshot, and its next user from writing."""
+        for one in list(self._reading):
+            one.close()
+        self._reading.clear()
 
     def head(self) -> RawHead | None:
         """Return the head row, if there is one."""
@@ -228,42 +261,44 @@ class Streams:
 
     def entries(self) -> Iterator[RawEntry]:
         """Yield entries by seq."""
-        return map(RawEntry._make, self._rows(TrailEntry, RawEntry._fields, "seq"))
+        return map(RawEntry._make, self._spanned(TrailEntry, RawEntry._fields, "seq"))
 
     def payloads(self) -> Iterator[RawPayload]:
         """Yield payloads by seq."""
-        return map(RawPayload._make, self._rows(TrailPayload, RawPayload._fields, "seq"))
+        return map(RawPayload._make, self._spanned(TrailPayload, RawPayload._fields, "seq"))
 
     def checkpoints(self) -> Iterator[RawCheckpoint]:
         """Yield checkpoints by size."""
-        return map(RawCheckpoint._make, self._rows(TrailCheckpoint, RawCheckpoint._fields, "size"))
+        return map(RawCheckpoint._make, self._spanned(TrailCheckpoint, RawCheckpoint._fields, "size"))
 
     def touches(self) -> Iterator[RawTouch]:
         """Yield touch tokens by seq; the database sorts them, on its own disk."""
-        return map(RawTouch._make, self._rows(TouchIndex, RawTouch._fields, "seq"))
+        return map(RawTouch._make, self._spanned(TouchIndex, RawTouch._fields, "seq"))
 
     def published(self) -> Iterator[RawPublished]:
         """Yield published checkpoints by size."""
-        return map(RawPublished._make, self._rows(TrailPublished, RawPublished._fields, "size"))
+        return map(RawPublished._make, self._spanned(TrailPublished, RawPublished._fields, "size"))
 
     def cosignatures(self) -> Iterator[RawCosignature]:
         """Yield witnesses' signatures by size."""
-        return map(RawCosignature._make, self._rows(TrailCosignature, RawCosignature._fields, "size"))
+        return map(RawCosignature._make, self._spanned(TrailCosignature, RawCosignature._fields, "size"))
 
     def stamps(self) -> Iterator[RawStamp]:
         """Yield time stamps by size."""
-        return map(RawStamp._make, self._rows(TrailStamp, RawStamp._fields, "size"))
+        return map(RawStamp._make, self._spanned(TrailStamp, RawStamp._fields, "size"))
 
     def levels(self) -> list[object]:
-        """Return the levels of which there is a tile."""
+        """Return the levels of which there is a tile; a span that another one follows leaves them to the last."""
+        if self._span.end is not None:
+            return []
         table = cast(Table, TrailTile.__table__)
         found = self._connection.execute(select(_raw(table.c.level, self._connection)).where(table.c.log == self._log).distinct())
         return [row[0] for row in found]
 
     def tiles(self, level: int) -> Iterator[RawTile]:
         """Yield the tiles of *level* by number."""
-        table = cast(Table, TrailTile.__table__)
-        return map(RawTile._make, self._rows(TrailTile, RawTile._fields, "number", table.c.level == level))
+        column = cast(Table, TrailTile.__table__).c.level
+        return map(RawTile._make, self._spanned(TrailTile, RawTile._fields, "number", column == level, level=level))
 
     def minima(self) -> list[RawMinimum]:
         """Return where the log was pruned to, oldest first: a handful in its life."""
@@ -283,7 +318,8 @@ class Streams:
         columns = [_raw(gone.c[name], self._connection) for name in ("seq", "by_log", "by_seq", "digest")]
         said = [_raw(by.c[name], self._connection) for name in ("action", "outcome")]
         joined = gone.outerjoin(by, and_(by.c.log == gone.c.by_log, by.c.seq == gone.c.by_seq))
-        statement = select(*columns, *said).select_from(joined).where(gone.c.log == self._log, gone.c.seq >= start).order_by(gone.c.seq)
+        where = (gone.c.log == self._log, gone.c.seq >= start, *self._span.of(gone.c.seq))
+        statement = select(*columns, *said).select_from(joined).where(*where).order_by(gone.c.seq)
         return map(RawErasure._make, self._stream(statement))
 
     def named_by(self, seq: int) -> Iterator[RawNamed]:
@@ -308,6 +344,38 @@ class Streams:
             for found in self._connection.execute(select(_raw(table.c[number], self._connection)).where(other).limit(_SOME)):
                 yield Stranger(table.name, found[0])
 
+    def unnumbered(self) -> bool:
+        """Say whether some row's number is NULL: no span has it."""
+        return any(
+            self._connection.execute(select(table.c.log).where(table.c.log == self._log, table.c[number].is_(None)).limit(1)).first()
+            for table, number in _NUMBERED.items()
+        )
+
+    def roots(self, level: int, start: int, end: int) -> Iterator[tuple[object, ...]]:
+        """Yield (number, root) of the stored tiles *start* to *end* - 1 of *level*."""
+        here = cast(Table, TrailTile.__table__).c
+        return self._rows(TrailTile, ("number", "root"), "number", here.level == level, here.number >= start, here.number < end)
+
+    def leaves(self, start: int, end: int) -> Iterator[tuple[object, ...]]:
+        """Yield (seq, leaf) of the entries *start* to *end* - 1."""
+        here = cast(Table, TrailEntry.__table__).c
+        return self._rows(TrailEntry, ("seq", "leaf"), "seq", here.seq >= start, here.seq < end)
+
+    def body(self, seq: int) -> object:
+        """Return the bytes of entry *seq*, None when it is not there."""
+        here = cast(Table, TrailEntry.__table__).c
+        return next((row[0] for row in self._rows(TrailEntry, ("body",), "seq", here.seq == seq)), None)
+
+    def export(self) -> str:
+        """Return the name by which other connections may read this snapshot while it is open (PostgreSQL)."""
+        return str(self._connection.scalar(select(func.pg_export_snapshot())))
+
+    def _spanned(
+        self, model: type, fields: tuple[str, ...], order: str, *where: ColumnElement[bool], level: int | None = None
+    ) -> Iterator[tuple[object, ...]]:
+        table = cast(Table, model.__table__)  # type: ignore[attr-defined]  # every mapped class has one
+        return self._rows(model, fields, order, *where, *self._span.of(table.c[order], level))
+
     def _rows(
         self, model: type, fields: tuple[str, ...], order: str, *where: ColumnElement[bool], newest: bool = False
     ) -> Iterator[tuple[object, ...]]:
@@ -317,7 +385,10 @@ class Streams:
         return self._stream(statement.order_by(table.c[order].desc()).limit(1) if newest else statement.order_by(table.c[order]))
 
     def _stream(self, statement: Select[*tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
-        yield from self._connection.execute(statement.execution_options(yield_per=_CHUNK))
+        found = self._connection.execute(statement.execution_options(yield_per=_CHUNK))
+        self._reading.add(found)
+        yield from found
+        self._reading.discard(found)
 
 
 def _raw(column: Column[object], connection: Connection) -> ColumnElement[object]:
@@ -330,18 +401,27 @@ def _raw(column: Column[object], connection: Connection) -> ColumnElement[object
 
 
 @contextmanager
-def snapshot(store: Store, log: str) -> Iterator[Streams]:
-    """Open one snapshot of *log*: what is appended meanwhile is not seen. Raises StoreDown when the database cannot be read."""
+def snapshot(store: Store, log: str, like: str = "") -> Iterator[Streams]:
+    """Open one snapshot of *log*: what is appended meanwhile is not seen. Raises StoreDown when the database cannot be read.
+
+    like: the name of a snapshot that another connection exported (PostgreSQL).
+    """
     with store.reading() as session:
         if store.dialect == "postgresql":
-            yield Streams(session.connection(execution_options={"isolation_level": "REPEATABLE READ"}), log)
+            connection = session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            if like:
+                assert _EXPORTED.fullmatch(like), "a snapshot's name, as the database gave it"
+                connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{like}'")
+            with closing(Streams(connection, log)) as streams:
+                yield streams
             return
         connection = session.connection()  # SQLite in WAL mode: the transaction's first read fixes what it sees
         driver = connection.connection.dbapi_connection
         assert driver is not None
         driver.text_factory = _lenient
         try:
-            yield Streams(connection, log)
+            with closing(Streams(connection, log)) as streams:
+                yield streams
         finally:
             driver.text_factory = str
 

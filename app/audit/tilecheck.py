@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.audit.place import Place
@@ -23,16 +24,25 @@ class _Level:
 
 
 class TileCheck:
-    """Compares tiles, as long as the leaves are sound."""
+    """Compares tiles, as long as the leaves are sound. filling: begin with these hashes of the tile being filled, by level."""
 
-    def __init__(self, streams: Streams, place: Place) -> None:
+    def __init__(self, streams: Streams, place: Place, filling: Sequence[Sequence[bytes]] | None = None) -> None:
         self._place = place
         self._levels = [_Level(Beside(streams.tiles(at), self._stray(at))) for at in range(LEVELS)]
         for level in streams.levels():
             if not (isinstance(level, int) and 0 <= level < LEVELS):
                 self._wrong(level, "-")
-        if place.start:
+        if filling is not None:
+            for at, (level, hashes) in enumerate(zip(self._levels, filling, strict=True)):
+                level.number, level.hashes = place.seq >> (HEIGHT * (at + 1)), list(hashes)
+        elif place.start:
             self._resume()
+
+    @property
+    def filling(self) -> tuple[tuple[bytes, ...], ...] | None:
+        """The hashes of the tile being filled, by level; None when those of some level are not known."""
+        known = [tuple(level.hashes) for level in self._levels if level.hashes is not None]
+        return tuple(known) if len(known) == LEVELS else None
 
     def add(self, leaf: bytes) -> None:
         """Take the next leaf hash; compare whatever tile it fills."""

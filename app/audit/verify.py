@@ -12,41 +12,44 @@ The walk, once over the entries, with the side tables streamed beside it:
     (7) the head row says where all this ends; no table holds anything more
 A pruned log begins at its minimum, with the checkpoint logged there; a log opened after a restore begins with the entry that says so.
 ``app/verifier.py`` is the second opinion and shares no code with this.
+
+A long log is first walked in ranges, by every processor at once (``ranges``, ``crew``). That says "sound", or nothing: then the walk from
+the first entry to the last, over the same snapshot, says what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from hashlib import sha256
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from itertools import pairwise
+from typing import cast
 
+from app.audit import ranges
 from app.audit.cosign import CosignVerifier
-from app.audit.entry import entry_hash, leaf_hash, opened_bits, parse
-from app.audit.family import number_of
-from app.audit.inside import Inside, OpenPayload, StoredPayload, Token
-from app.audit.marks import Marks, Strayed
-from app.audit.members import Entry
+from app.audit.crew import Crew, Lost, processes, working
+from app.audit.inside import OpenPayload, StoredPayload, Token
 from app.audit.note import Checkpoint, Verifier, open_note, parse_checkpoint
-from app.audit.place import UNNAMED, Minima, Place
-from app.audit.pruning import DETAIL as PRUNE_DETAIL
-from app.audit.published import HALT, RESUME
+from app.audit.ranges import Part, Roots
 from app.audit.report import Report
-from app.audit.streams import RawEntry, RawHead, Streams, snapshot
-from app.audit.tilecheck import TileCheck
-from app.kernel.errors import N_, BadInput, GarduError, NotThere
-from app.kernel.fields import Action, Outcome
+from app.audit.span import Span
+from app.audit.streams import Streams, snapshot
+from app.audit.tiles import WIDTH
+from app.audit.walk import MAX_FINDINGS, Known, Seam, Walk, Walked
+from app.kernel.errors import N_, BadInput, GarduError
+from app.kernel.processes import can_fork
 from app.store.engine import Store
 
 __all__ = ["MAX_FINDINGS", "OpenPayload", "StoredPayload", "Token", "verify"]
 
-# More would not say more; the walk stops here.
-MAX_FINDINGS = 50
-_PROGRESS_EVERY = 500
-# ``changed_at`` of a log without entries (app/audit/rows.py).
-_EMPTY_AT = "1970-01-01 00:00:00.000000"
-# Columns of trail_entry copied from members: the moment, then members of the same name, then the elements' bits.
-_AT = RawEntry._fields.index("at")
-_COPIED = itemgetter(*RawEntry._fields[_AT + 1 : -1])
+# A log of fewer ranges than this is walked by one process, unless somebody asks for more.
+_WORTH = 4
+_DISAGREE = N_(
+    "Pemeriksaan serentak menemukan sesuatu yang tidak ditemukan pemeriksaan berurutan; jejak belum dapat dinyatakan utuh. Laporkan hal ini."
+)
+Progress = Callable[[int, int], None]
+# What a worker makes of a task; None: something is not as it should be.
+Answer = ranges.Made | Walked | None
 
 
 def _quiet(_done: int, _total: int) -> None:
@@ -60,24 +63,53 @@ def verify(
     *,
     open_payload: OpenPayload | None = None,
     token: Token | None = None,
-    progress: Callable[[int, int], None] = _quiet,
+    progress: Progress = _quiet,
     known: Iterable[str] = (),
     witnesses: Iterable[CosignVerifier] = (),
+    workers: int | None = None,
+    width: int = ranges.LEAST,
 ) -> Report:
     """Check *log* from its first entry to its head and return what was found.
 
     vkey: the log's verifier key. open_payload, token: None leaves what is inside payloads unchecked (their digests still are).
-    progress is told (entries done, entries in all). known: signed checkpoints kept elsewhere, such as receipts; a log that was cut and
-    set back to an older checkpoint of its own shows only against one of these, or a witness. witnesses: keys whose cosignatures are
-    checked; of others only the form is. Rows of another log of the same guard are that log's own affair. Memory stays flat.
+    progress is told (entries done, entries in all), and never goes back. known: signed checkpoints kept elsewhere, such as receipts; a log
+    that was cut and set back to an older checkpoint of its own shows only against one of these, or a witness. witnesses: keys whose
+    cosignatures are checked; of others only the form is. Rows of another log of the same guard are that log's own affair. Memory stays flat.
 
-    Raises BadInput for a malformed or unsigned *vkey* or *known*, NotThere when there is nothing of this log, StoreDown or KeysDown
-    when it could not be checked.
+    workers: processes that walk ranges side by side, 1 for none beside this one; None: every processor for a long log, but 1 in a thread
+    of a server. They are forked, so open_payload and token work there as here. width: entries of a range at least, a multiple of 256.
+
+    Raises BadInput for a malformed or unsigned *vkey* or *known*, or *workers* below 1; NotThere when there is nothing of this log,
+    StoreDown or KeysDown when it could not be checked.
     """
+    if workers is not None and workers < 1:
+        raise BadInput("workers must be at least 1", field="workers")
+    if width < WIDTH or width % WIDTH:
+        raise ValueError(f"a range's width is a multiple of {WIDTH}")
     verifier = Verifier.parse(vkey)
-    marks = [_known(note, log, verifier) for note in known]
+    walk = partial(
+        Walk, log=log, known=Known(verifier, open_payload, token, tuple(witnesses), tuple(_known(note, log, verifier) for note in known))
+    )
+    told = _Forward(progress)
+    wanted = _wanted(store, log, workers, width)
+    if wanted > 1:
+        # When none can be begun, alone.
+        with suppress(Lost), working(store, log, partial(_work, walk), wanted) as (streams, crew):
+            return _judged(walk, streams, crew, wanted, width, told)
     with snapshot(store, log) as streams:
-        return _Walk(streams, log, verifier, open_payload, token, tuple(witnesses), marks).run(progress)
+        return walk(streams).run(told)
+
+
+class _Forward:
+    """Tells progress, which begins anew when a walk does, only as it goes forward."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._most = progress, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take (entries done, entries in all)."""
+        self._most = max(self._most, done)
+        self._progress(self._most, max(self._most, total))
 
 
 def _known(note: str, log: str, verifier: Verifier) -> Checkpoint:
@@ -90,179 +122,92 @@ def _known(note: str, log: str, verifier: Verifier) -> Checkpoint:
     return mark
 
 
-class _Walk:
-    """One pass over the log."""
-
-    def __init__(
-        self,
-        streams: Streams,
-        log: str,
-        verifier: Verifier,
-        open_payload: OpenPayload | None,
-        token: Token | None,
-        witnesses: tuple[CosignVerifier, ...],
-        known: list[Checkpoint],
-    ) -> None:
-        self._streams, self._log = streams, log
-        self._report = Report(log)
-        self._find = self._report.find
-        self._place = Place(log, self._report)
-        self._minima = Minima(streams, self._place, verifier)
-        self._inside = Inside(streams, self._place, open_payload, token, lambda table: Strayed(self._place, table, of_entry=True))
-        self._marks = Marks(streams, self._place, verifier, witnesses, known)
-        self._tiles = TileCheck(streams, self._place)
-        self._kin = streams.kin()
-        self._at = _EMPTY_AT
-        # SHA-256 (hex) of the reason of every lift that an entry speaks of.
-        self._resumed: set[str] = set()
-        self._counts_elements = False
-
-    def run(self, progress: Callable[[int, int], None]) -> Report:
-        """Walk, and return the report."""
-        head, place = self._streams.head(), self._place
-        total = head.size if head is not None and isinstance(head.size, int) else 0
-        for row in self._streams.entries():
-            self._entry(row)
-            if len(self._report.findings) >= MAX_FINDINGS:
-                break
-            if place.seq % _PROGRESS_EVERY == 0:
-                progress(place.seq, max(total, place.seq))
-        else:
-            self._end(head)
-        self._report.size = place.seq
-        if head is None and not place.seq and self._report.ok:
-            raise NotThere(f"there is no entry of log {self._log}")
-        progress(place.seq, place.seq)
-        return self._report
-
-    # ---- (1) and (2): the entry itself ----
-
-    def _entry(self, row: RawEntry) -> None:
-        place = self._place
-        if not isinstance(row.seq, int) or row.seq < place.seq:
-            self._find(None, N_("Ada baris trail_entry yang nomornya (seq) bukan nomor urut."))
-            return
-        if row.seq > place.seq:
-            self._find(place.seq, N_("Entri %(seq)s sampai %(akhir)s hilang dari jejak."), akhir=row.seq - 1)
-            place.link = place.tree = None
-            place.seq = row.seq
-        members = self._bytes(row)
-        if members is not None:
-            self._copied(row, members)
-            self._opens_and_cuts(members)
-        self._inside.at(members)
-        place.seq = row.seq + 1
-        self._marks.at()
-
-    def _bytes(self, row: RawEntry) -> Entry | None:
-        """Check bytes, place, link and leaf; return the members, or None when the bytes are no entry."""
-        place = self._place
-        link, place.link = place.link, None
-        tree, place.tree = place.tree, None
-        body, seq = row.body, place.seq
-        try:
-            members = parse(body) if isinstance(body, bytes) else None
-        except BadInput as wrong:
-            members, named = None, wrong.field
-            self._find(seq, N_("Entri %(seq)s: isinya (body) bukan entri yang sah; anggota: %(anggota)s."), anggota=named or "-")
-            return None
-        if members is None or not isinstance(body, bytes):
-            self._find(seq, N_("Entri %(seq)s: isinya (body) bukan byte."))
-            return None
-        leaf = leaf_hash(body)
-        if leaf != row.leaf:
-            self._find(seq, N_("Entri %(seq)s: isi (body) dan hash daunnya (leaf) tidak cocok."))
-            return members
-        if members["log"] != self._log or members["seq"] != seq:
-            self._find(seq, N_("Entri %(seq)s: isinya menyebut tempat lain (log atau seq)."))
-            return members
-        place.link, place.tree = entry_hash(body), tree
-        if link is not None and members["prev"] != link.hex():
-            place.tree = None
-            self._find(max(seq - 1, 0), N_("Entri %(seq)s dan %(lanjut)s tidak bersambung (prev): salah satunya diubah."), lanjut=seq)
-        elif tree is not None:
-            tree.append(leaf)
-            self._tiles.add(leaf)
-        return members
-
-    def _copied(self, row: RawEntry, members: Entry) -> None:
-        self._at = members["at"].replace("T", " ").removesuffix("Z")
-        told = (self._at, *_COPIED(members))
-        # NULL: written before the column was there; never after an entry that has it.
-        if row.elements is not None or self._counts_elements:
-            told, self._counts_elements = (*told, opened_bits(members["fields"])), True
-        if row[_AT : _AT + len(told)] == told:
-            return
-        for name, value in zip(RawEntry._fields[_AT:], told, strict=False):
-            if getattr(row, name) != value:
-                self._find(self._place.seq, N_("Entri %(seq)s: kolom %(kolom)s tidak sama dengan isi entri."), kolom=name)
-
-    def _opens_and_cuts(self, members: Entry) -> None:
-        """Check what an entry says about where the log begins."""
-        seq, said = self._place.seq, (members["action"], members["outcome"])
-        if seq == 0 and said != (Action.TRAIL_REOPEN, Outcome.DONE) and any(number_of(one) < number_of(self._log) for one in self._kin):
-            self._find(0, N_("Entri %(seq)s bukan pembukaan jejak baru (trail:reopen), padahal ada jejak sebelumnya."))
-        detail = members["detail"]
-        if said == (Action.WITNESS_CHANGE, Outcome.DONE) and detail and detail["type"] == RESUME:
-            self._resumed.add(detail["sha256"])
-        if said == (Action.TRAIL_PRUNE, Outcome.DONE) and not (
-            detail and detail["type"] == PRUNE_DETAIL and self._minima.named(seq, detail["sha256"])
-        ):
-            self._find(seq, UNNAMED)
-
-    # ---- (7): where it ends ----
-
-    def _end(self, head: RawHead | None) -> None:
-        place = self._place
-        self._inside.rest(MAX_FINDINGS)
-        if place.tree is not None:
-            self._tiles.rest(MAX_FINDINGS)
-        last = place.seq - 1 if place.seq else None
-        if head is None:
-            if place.seq:
-                self._find(last, N_("Baris trail_head tidak ada, padahal entri terakhir adalah %(seq)s."))
-        elif head.size != place.seq:
-            self._short(head)
-        else:
-            self._head(head, last)
-        self._marks.rest(MAX_FINDINGS)
-        self._minima.rest()
-        # A log that was opened anew stands still for good; its successor says why.
-        if self._streams.halt() == HALT and not any(number_of(one) > number_of(self._log) for one in self._kin):
-            self._find(None, N_("Jejak ini dihentikan: pihak luar pernah melihat jejak yang lebih panjang atau lain (trail_halt)."))
-        # Of a log that was pruned the entry may be gone with what it spoke of.
-        for reason in () if self._report.minimum else self._streams.lifts():
-            if not isinstance(reason, str) or sha256(reason.encode("utf-8", "surrogateescape")).hexdigest() not in self._resumed:
-                self._find(None, N_("Penghentian jejak dicabut oleh baris trail_halt yang tidak disebut entri mana pun."))
-        for stranger in self._streams.strangers(self._kin):
-            seq = _entry_of(stranger.table, stranger.number)
-            self._find(seq, N_("Ada baris %(tabel)s milik log lain (nomor %(seq)s)."), tabel=stranger.table)
-
-    def _short(self, head: RawHead) -> None:
-        seq = self._place.seq
-        if isinstance(head.size, int) and head.size > seq:
-            self._find(seq, N_("Entri %(seq)s sampai %(akhir)s hilang dari ujung jejak."), akhir=head.size - 1)
-        else:
-            self._find(
-                seq - 1 if seq else None, N_("Kolom size di trail_head tidak sama dengan jumlah entri; entri terakhir adalah %(seq)s.")
-            )
-
-    def _head(self, head: RawHead, last: int | None) -> None:
-        place = self._place
-        told: dict[str, object] = {"checkpoint": self._marks.newest, "changed_at": self._at}
-        if place.link is not None:
-            told["last"] = place.link
-        if place.tree is not None:
-            told["frontier"] = place.tree.pack()
-        for name, value in told.items():
-            if getattr(head, name) != value:
-                message = N_("Kolom %(kolom)s di trail_head tidak sama dengan ujung jejak (entri %(seq)s).")
-                self._find(last, message, kolom=name)
-        self._report.checkpoint = head.checkpoint if isinstance(head.checkpoint, str) else ""
+# ---- in ranges, side by side ----
 
 
-def _entry_of(table: str, number: object) -> int | None:
-    """Return the entry that a row numbered *number* belongs to: a size is one more than its last entry; a tile belongs to many."""
-    if not isinstance(number, int) or table == "trail_tile":
+def _wanted(store: Store, log: str, workers: int | None, width: int) -> int:
+    """Return how many workers are worth starting."""
+    if (processes() if workers is None else workers) < 2 or not can_fork():
+        return 1
+    with snapshot(store, log) as streams:
+        start, size = _ends(streams)
+    if workers is None:
+        return processes() if size - start >= _WORTH * width else 1
+    return min(workers, len(ranges.cuts(start, size, width, workers)) - 1)
+
+
+def _ends(streams: Streams) -> tuple[int, int]:
+    """Return where the log says that it begins and ends; twice 0 when what it says is no number."""
+    head, minima = streams.head(), streams.minima()
+    start, size = minima[-1].minimum if minima else 0, head.size if head is not None else 0
+    return (start, size) if isinstance(start, int) and isinstance(size, int) and 0 <= start < size else (0, 0)
+
+
+def _judged(walk: Callable[..., Walk], streams: Streams, crew: Crew[Part | Roots, Answer], size: int, width: int, told: Progress) -> Report:
+    """Return the report of the ranges when they are sound, else that of a walk over the same snapshot from the first entry to the last."""
+    try:
+        report = _in_ranges(walk, streams, crew, size, width, told)
+        noticed = report is None
+    except Lost:
+        report, noticed = None, False
+    if report is not None:
+        return report
+    crew.dismiss()
+    report = walk(streams).run(told)
+    if noticed and report.ok:
+        # Both looked at the same rows: one of them is wrong, and nobody knows which.
+        report.find(None, _DISAGREE)
+    return report
+
+
+def _in_ranges(
+    walk: Callable[..., Walk], streams: Streams, crew: Crew[Part | Roots, Answer], size: int, width: int, told: Progress
+) -> Report | None:
+    """Return the report of a sound log, None as soon as something is not as it should be. Raises Lost when that cannot be said."""
+    start, end = _ends(streams)
+    borders, claims = ranges.cuts(start, end, width, size), ranges.begun(streams, start)
+    if len(borders) < 2 or claims is None:
+        raise Lost("the log cannot be cut")
+    asked, seams = [Roots(*pair) for pair in pairwise(borders)], list[Seam]()
+    made = _all(crew, asked, _quiet)
+    for one in made or ():
+        subtrees, link = cast(ranges.Made, one)
+        claims.add(subtrees)
+        seams.append(claims.seam(link))
+    parts = [Part(*pair, seam) for pair, seam in zip(pairwise(borders), [None, *seams], strict=False)]
+    done = [0] * len(parts)
+
+    def said(number: int, entries: int) -> None:
+        done[number] = entries
+        told(start + sum(done), end)
+
+    walked = cast("list[Walked] | None", _all(crew, parts, said) if made else None)
+    if walked is None or [one.seam for one in walked] != seams:
         return None
-    return number if table in {"trail_entry", "trail_payload", "touch_index", "payload_erasure", "trail_minimum"} else number - 1
+    last = walk(streams.within(Span(borders[-1])), seam=seams[-1])
+    whole = last.take_over(walked)
+    report = last.run(told)
+    if not whole or not report.ok or streams.unnumbered():
+        return None
+    report.processes = size
+    return report
+
+
+def _all(crew: Crew[Part | Roots, Answer], tasks: Sequence[Part | Roots], said: Progress) -> list[Answer] | None:
+    """Return what the workers make of *tasks*, in their order; None as soon as they make nothing of one. Raises Lost."""
+    made: list[Answer] = [None] * len(tasks)
+    with closing(crew.results(tasks, said)) as results:
+        for number, one in results:
+            if one is None:
+                return None
+            made[number] = one
+            said(number, tasks[number].end - tasks[number].start)
+    return made
+
+
+def _work(walk: Callable[..., Walk], streams: Streams, task: Part | Roots, said: Callable[[int], None]) -> Answer:
+    """Do a task, in a worker."""
+    if isinstance(task, Roots):
+        return ranges.subtrees(streams, task)
+    span = Span(task.start if task.seam is not None else None, task.end)
+    return walk(streams.within(span), seam=task.seam).part(task.end, lambda at: said(at - task.start))

@@ -59,11 +59,12 @@ def _verify(audit: click.Group) -> None:
         help="A signed checkpoint kept elsewhere, or a receipt or export that ends in one.",
     )
     @click.option("--log", "chosen", help="Check this log alone; else every log of this installation.")
+    @click.option("--workers", type=click.IntRange(1), help="Processes that check a long log side by side; else one for each processor.")
     @click.option("--lang", type=click.Choice(["id", "en"]), default="id", show_default=True, help="Language of the findings.")
-    def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...], chosen: str | None, lang: str) -> None:
+    def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...], chosen: str | None, workers: int | None, lang: str) -> None:
         """Check chain, tree, checkpoints, tiles, payloads and touch index (exit 0 good, 1 tampered, 2 could not check)."""
         with shell.house() as house:
-            found = _findings(shell, house, with_store, [_note(file) for file in known], chosen, translator(lang))
+            found = _findings(shell, house, with_store, [_note(file) for file in known], chosen, translator(lang), workers)
             outcome = Outcome.FAILED if found else Outcome.DONE
             try:
                 house.guard.trail.append(draft_for(host_actor(), Action.TRAIL_VERIFY, outcome, house.clock.now()))
@@ -83,7 +84,13 @@ Said = tuple[str, int | None, str]
 
 
 def _findings(
-    shell: Shell, house: House, with_store: bool, known: list[str], chosen: str | None, words: Callable[[str], str]
+    shell: Shell,
+    house: House,
+    with_store: bool,
+    known: list[str],
+    chosen: str | None,
+    words: Callable[[str], str],
+    workers: int | None = None,
 ) -> list[Said]:
     guard = house.guard
     witnesses = evidence.keys(house.openlog)
@@ -91,14 +98,13 @@ def _findings(
     logs = _logs(house, chosen)
     size = 0
     for log in logs:
-        report = _verified(
-            shell, house, log, [note for note in known if note.startswith(f"{log}\n")] if len(logs) > 1 else known, witnesses
-        )
-        mine = [(log, finding.seq, words(finding.message) % finding.params) for finding in report.findings]
-        mine += [(log, one.seq, words(one.message)) for one in evidence.stamp_findings(house.openlog, log)]
+        mine = [note for note in known if note.startswith(f"{log}\n")] if len(logs) > 1 else known
+        report = _verified(shell, house, log, mine, witnesses, workers)
+        wrong = [(log, finding.seq, words(finding.message) % finding.params) for finding in report.findings]
+        wrong += [(log, one.seq, words(one.message)) for one in evidence.stamp_findings(house.openlog, log)]
         begins = f", from entry {report.minimum} on" if report.minimum else ""
-        shell.say(f"{report.size} entries of {log}{begins}: {'good' if not mine else 'TAMPERED'}")
-        found, size = found + mine, report.size
+        shell.say(f"{report.size} entries of {log}{begins}: {'good' if not wrong else 'TAMPERED'}")
+        found, size = found + wrong, report.size
     if with_store:
         with shell.progress("store") as advance:
             rows = [(guard.log, finding.seq, finding.what) for finding in check_store(guard, advance)]
@@ -115,7 +121,7 @@ def _findings(
     return found
 
 
-def _verified(shell: Shell, house: House, log: str, known: list[str], witnesses: Sequence[CosignVerifier]) -> Report:
+def _verified(shell: Shell, house: House, log: str, known: list[str], witnesses: Sequence[CosignVerifier], workers: int | None) -> Report:
     guard = house.guard
 
     def open_payload(box: StoredPayload) -> bytes:
@@ -133,6 +139,7 @@ def _verified(shell: Shell, house: House, log: str, known: list[str], witnesses:
             progress=advance,
             known=known,
             witnesses=witnesses,
+            workers=workers,
         )
 
 

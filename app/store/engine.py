@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
 
 from app.kernel.errors import StoreDown, UnsafeStart
 
@@ -42,6 +45,7 @@ class Store:
             raise UnsafeStart(f"database engine {parsed.get_backend_name()!r} is not supported; use sqlite or postgresql")
         self.dialect = parsed.get_backend_name()
         self.engine = _sqlite(parsed, pool_size) if self.dialect == "sqlite" else _postgresql(parsed, pool_size)
+        _OPEN.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -67,6 +71,22 @@ class Store:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+# Every store of this process, and in a forked one the pools that it must not touch.
+_OPEN = WeakSet[Store]()
+_INHERITED: list[Pool] = []
+
+
+def _forked() -> None:
+    """Leave the connections of the process we were forked from to it: two that talk over one would each hear the other's answers."""
+    for store in list(_OPEN):
+        # Kept, not closed: even closing an inherited SQLite connection is forbidden (sqlite.org, "How To Corrupt", 2.6).
+        _INHERITED.append(store.engine.pool)
+        store.engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @contextmanager

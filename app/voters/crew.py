@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -20,22 +19,14 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
+from app.kernel.processes import can_fork
+
 # An item takes a quarter of a second; a worker silent for so long was stopped, or took over a lock that nobody will ever give back.
 SILENT_SECONDS = 60.0
 # Items between two collections of garbage.
 _COLLECTED = 16
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def can_fork() -> bool:
-    """Say whether workers can be forked. Linux only: elsewhere a fork is missing or not safe."""
-    return sys.platform == "linux"
 
 
 class Crew(Generic[_Item, _Result]):

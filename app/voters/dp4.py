@@ -26,6 +26,7 @@ from app.kernel.clock import Clock
 from app.kernel.errors import N_, BadInput, Conflict, GarduError, StoreDown, TrailDown
 from app.kernel.fields import Basis, Purpose
 from app.kernel.ids import new_uid
+from app.kernel.processes import cores
 from app.kernel.regions import NATION
 from app.places import Places
 from app.store.bulk import among, put, put_packed, roomy
@@ -38,7 +39,7 @@ from app.voters.actions import Rotated, blind_of, blinds_of, demand_newest, rows
 from app.voters.blocks import blocks
 from app.voters.columns import Layout
 from app.voters.conflicts import Finder, Marks, Report
-from app.voters.crew import Crew, cores
+from app.voters.crew import Crew
 from app.voters.elections import Standing, standing
 from app.voters.reader import Source, Survey, survey
 from app.voters.rules.findings import WHOLE_ROW, Finding, Reason

@@ -133,3 +133,13 @@ def test_verify_names_a_stamp_that_does_not_hold(house: House, tmp_path: Path) -
 
     assert result.exit_code == 1
     assert len(said(result)["findings"]) == 1  # type: ignore[arg-type]
+
+
+def test_verify_with_workers_says_the_same(house: House) -> None:
+    """In two processes or in one; none is not a number of processes."""
+    alone, together = run(house, "verify", "--workers", "1"), run(house, "verify", "--workers", "2")
+
+    assert (alone.exit_code, together.exit_code) == (0, 0)
+    # The first check is an entry of its own by the time of the second.
+    assert said(alone)["findings"] == said(together)["findings"] == []
+    assert run(house, "verify", "--workers", "0").exit_code == 2
