@@ -18,7 +18,7 @@ from app.mandates.people import Official
 from app.mandates.record import record_broken
 from app.mandates.room import Mandates
 from app.mandates.rows import Request
-from app.mandates.rules import OPEN, SOON, State
+from app.mandates.rules import OPEN, REQUESTERS, SOON, State
 from app.mandates.tables import AccessRequest
 from app.mandates.use import expire_due
 
@@ -51,12 +51,13 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many: open ones, running ones, running ones that end soon, and open ones that wait for this approver."""
+    """How many: open ones, running ones, running ones that end soon, open ones that wait for this approver, and ones that somebody else moved."""
 
     open: int
     running: int
     ending: int
     waiting: int
+    news: int
 
 
 def read(room: Mandates, actor: Actor, now: datetime, *, before: str | None = None) -> Desk:
@@ -83,15 +84,18 @@ def read(room: Mandates, actor: Actor, now: datetime, *, before: str | None = No
 
 def counts(room: Mandates, actor: Actor, now: datetime) -> Counts:
     """Return what the home page says of the desk. Raises StoreDown, KeysDown, SealBroken."""
-    live = select(AccessRequest).where(_mine(actor), AccessRequest.state.in_(_LIVE)).limit(MOST_OPEN)
+    mine = select(AccessRequest).where(_mine(actor))
+    newest = mine.where(AccessRequest.state.not_in(_LIVE)).order_by(AccessRequest.submitted_at.desc(), AccessRequest.uid.desc())
     with room.identity.store.reading() as session:
-        found, _ = rows.load_all(room, session, live)
+        found, _ = rows.load_all(room, session, mine.where(AccessRequest.state.in_(_LIVE)).limit(MOST_OPEN))
+        over, _ = rows.load_all(room, session, newest.limit(PAGE)) if actor.role in REQUESTERS else ((), ())
     running = [one for one in found if one.state is State.ACTIVE and now < one.left.until]
     return Counts(
         open=sum(one.is_open for one in found),
         running=len(running),
         ending=sum(one.left.until <= now + SOON for one in running),
         waiting=sum(waits_for(actor, one) for one in found),
+        news=len(_news(actor, (*found, *over))),
     )
 
 

@@ -183,10 +183,19 @@ def _approver_card(found: desk.Counts) -> Card:
 
 
 def _requester_card(found: desk.Counts) -> Card:
-    if not found.open and not found.running:
+    if not found.open and not found.running and not found.news:
         text = _("Perlu melihat lebih dari yang terbuka? Ajukan izin tertulis; dua penyetuju memutusnya.")
         return Card("/requests/new", _("Izin"), text, _("Ajukan izin"))
-    told = [
+    told = []
+    if found.news:
+        told.append(
+            ngettext(
+                "%(num)s permintaan bergerak sejak langkah terakhir Anda.",
+                "%(num)s permintaan bergerak sejak langkah terakhir Anda.",
+                found.news,
+            )
+        )
+    told += [
         ngettext("%(num)s permintaan belum diputus.", "%(num)s permintaan belum diputus.", found.open),
         ngettext("%(num)s izin berlaku.", "%(num)s izin berlaku.", found.running),
     ]

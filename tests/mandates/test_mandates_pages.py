@@ -325,6 +325,22 @@ def test_home_says_what_waits(site: Site) -> None:
     assert "1 izin sedang berlaku" in plain(site.get("officer", "/"))
 
 
+def test_home_tells_a_requester_of_a_decision(site: Site) -> None:
+    """Also of a refusal, when nothing is open or running any more; until the requester's own next step."""
+    path = site.asked()
+    moved = "1 permintaan bergerak sejak langkah terakhir Anda"
+    assert moved not in plain(site.get("liaison", "/"))
+    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]  # a FakeClock
+    site.post("hukum", path, f"{path}/decide", decision="refuse", version="1", reason=REASON)
+
+    home = site.get("liaison", "/")
+    assert moved in plain(home) and 'href="/requests"' in home.text
+    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]
+    again = site.asked()
+    assert moved not in plain(site.get("liaison", "/"))
+    assert again != path
+
+
 def test_what_is_over_comes_in_pages(site: Site) -> None:
     for _ in range(28):
         path = site.asked()
