@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import cast
 
-from sqlalchemy import and_, exists, func, select, tuple_
+from sqlalchemy import and_, exists, func, select, text, tuple_
 
 from app.audit.canonical import Json
 from app.audit.entry import parse, rows_root
@@ -287,6 +287,10 @@ def _indexes(store: Store) -> Iterator[Mismatch]:
         (select(VoterKey.uid).where(~exists().where(key)), "voter_key {}: belongs to no voter"),
     )
     with store.reading() as session:
+        if store.dialect == "postgresql":
+            # Each of these reads two tables whole and finds nothing. The LIMIT, and tables loaded a moment ago that the server has not counted
+            # yet, let it think that a row will soon turn up, and look for it row by row: minutes instead of a part of a second.
+            session.execute(text("SET LOCAL enable_nestloop = off"))
         for query, words in cases:
             for uid in session.scalars(query.limit(_NAMED)):
                 yield Mismatch(None, words.format(uid))

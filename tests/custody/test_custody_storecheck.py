@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, event, update
 from sqlalchemy.orm import Session
 
 from app import touch
@@ -27,6 +28,9 @@ from app.voters import actions
 from app.voters.tables import Voter, VoterKey
 from tests.conftest import ELECTION, KAB, NEIGHBOUR, NOW, PASSPHRASE, dp4_row, load_dp4, operator, task, write_dp4
 from tests.walk_kit import Installed, entries, put_back, rows_of, snapshot, store_findings, tamper, tampered, uid_of
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,28 @@ def test_indexes_and_keys_that_fit_no_row_are_named(loaded: Loaded, change: str,
 
     for expected in words:
         assert any(expected.format(v=loaded.uid) in one for one in found), found
+
+
+def test_tables_that_are_read_whole_are_joined_whole(loaded: Loaded) -> None:
+    """Row by row, as the server would of itself right after a load, that takes the square of the roll (PostgreSQL; EXPLAIN says so)."""
+    engine, plans = loaded.house.store.engine, list[str]()
+    if engine.dialect.name != "postgresql":
+        pytest.skip("SQLite looks up row by row, by the primary key")
+
+    def explain(connection: Connection, _cursor: object, statement: str, parameters: Mapping[str, object], *_: object) -> None:
+        if "NOT (EXISTS" in statement:
+            cursor = cast("psycopg.Cursor[tuple[str]]", connection.connection.cursor())
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        assert store_findings(loaded.house) == []
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+
+    assert len(plans) == 3
+    assert all("Nested Loop" not in plan and "Anti Join" in plan for plan in plans), plans
 
 
 @pytest.mark.parametrize("table", ["voter", "quarantine"])
