@@ -30,6 +30,8 @@ from app.store.engine import Store
 READY_SECONDS = 10.0
 # No worker says anything for so long only when the database takes as long to sort the touch tokens of a range.
 SILENT_SECONDS = 1800.0
+# Processes that a walk takes of its own accord at most. Each holds ten to fifteen MB of its own beside what all share: six stay below 200 MB.
+MOST = 6
 _READY, _FAILED = "ready", "failed"
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -42,13 +44,13 @@ class Lost(Exception):
 
 
 def processes() -> int:
-    """Return how many processes a walk of its own accord may take: every processor, but only where a fork is safe.
+    """Return how many processes a walk of its own accord may take: every processor up to MOST, but only where a fork is safe.
 
     A server with many threads may hold locks that nobody would give back in the child; there, in any thread but the main one, it is 1.
     """
     if not can_fork() or threading.current_thread() is not threading.main_thread():
         return 1
-    return cores()
+    return min(cores(), MOST)
 
 
 class Crew(Generic[_Task, _Result]):

@@ -62,19 +62,8 @@ _TABLES = {
 
 
 # What a walk takes row by row, by its number.
-_NUMBERED = {
-    cast(Table, model.__table__): number
-    for model, number in (
-        (TrailEntry, "seq"),
-        (TrailPayload, "seq"),
-        (TouchIndex, "seq"),
-        (TrailCheckpoint, "size"),
-        (TrailPublished, "size"),
-        (TrailCosignature, "size"),
-        (TrailStamp, "size"),
-        (TrailTile, "number"),
-    )
-}
+_WALKED = (TrailEntry, TrailPayload, TouchIndex, TrailCheckpoint, TrailPublished, TrailCosignature, TrailStamp, TrailTile)
+_NUMBERED = {table: _TABLES[table] for table in (cast(Table, model.__table__) for model in _WALKED)}
 
 
 class RawHead(NamedTuple):

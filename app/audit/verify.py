@@ -13,7 +13,7 @@ The walk, once over the entries, with the side tables streamed beside it:
 A pruned log begins at its minimum, with the checkpoint logged there; a log opened after a restore begins with the entry that says so.
 ``app/verifier.py`` is the second opinion and shares no code with this.
 
-A long log is first walked in ranges, by every processor at once (``ranges``, ``crew``). That says "sound", or nothing: then the walk from
+A long log is first walked in ranges, by several processors at once (``ranges``, ``crew``). That says "sound", or nothing: then the walk from
 the first entry to the last, over the same snapshot, says what is wrong.
 """
 
@@ -76,8 +76,8 @@ def verify(
     that was cut and set back to an older checkpoint of its own shows only against one of these, or a witness. witnesses: keys whose
     cosignatures are checked; of others only the form is. Rows of another log of the same guard are that log's own affair. Memory stays flat.
 
-    workers: processes that walk ranges side by side, 1 for none beside this one; None: every processor for a long log, but 1 in a thread
-    of a server. They are forked, so open_payload and token work there as here. width: entries of a range at least, a multiple of 256.
+    workers: processes that walk ranges side by side, 1 for none beside this one; None: every processor for a long log, at most six, but 1 in a
+    thread of a server. They are forked, so open_payload and token work there as here. width: entries of a range at least, a multiple of 256.
 
     Raises BadInput for a malformed or unsigned *vkey* or *known*, or *workers* below 1; NotThere when there is nothing of this log,
     StoreDown or KeysDown when it could not be checked.

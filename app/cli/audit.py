@@ -59,7 +59,9 @@ def _verify(audit: click.Group) -> None:
         help="A signed checkpoint kept elsewhere, or a receipt or export that ends in one.",
     )
     @click.option("--log", "chosen", help="Check this log alone; else every log of this installation.")
-    @click.option("--workers", type=click.IntRange(1), help="Processes that check a long log side by side; else one for each processor.")
+    @click.option(
+        "--workers", type=click.IntRange(1), help="Processes that check a long log side by side; else one for each processor, at most 6."
+    )
     @click.option("--lang", type=click.Choice(["id", "en"]), default="id", show_default=True, help="Language of the findings.")
     def verify_log(shell: Shell, with_store: bool, known: tuple[Path, ...], chosen: str | None, workers: int | None, lang: str) -> None:
         """Check chain, tree, checkpoints, tiles, payloads and touch index (exit 0 good, 1 tampered, 2 could not check)."""

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there
 def together(store: Store, progress: Callable[[int, int], None] = lambda done, total: None, **given: object) -> Report:
     """Verify with two processes, with the stand-in's keys unless others are given."""
     keys = {"open_payload": BOX.open, "token": BOX.token, "workers": 2, "width": 256, **given}
-    return verify(store, ORIGIN, SIGNER.vkey, progress=progress, **keys)  # type: ignore[arg-type]
+    return verify(store, ORIGIN, SIGNER.vkey, progress=progress, **keys)  # type: ignore[arg-type]  # of several types
 
 
 def left() -> list[int]:
@@ -349,7 +349,7 @@ def test_a_thread_of_a_server_forks_nothing_by_itself(store: Store) -> None:
     thread.start()
     thread.join()
 
-    assert found == [1] and processes() == crew.processes() >= 1
+    assert found == [1] and 1 <= processes() <= crew.MOST
     assert together(store, workers=None).processes == 1
     lengthen(store, 1_100)
     assert together(store, workers=None).processes == processes()

@@ -305,7 +305,7 @@ def test_the_desk_tells_what_changed_since_ones_last_step(site: Site) -> None:
     site.house.clock.move(minutes=1)  # type: ignore[attr-defined]  # a FakeClock
     site.approve("data1", path)
     assert "Berubah sejak" in plain(site.get("liaison", "/requests"))
-    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]
+    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]  # a FakeClock
 
     site.post("liaison", path, f"{path}/withdraw")
     assert "Berubah sejak" not in plain(site.get("liaison", "/requests"))
@@ -335,7 +335,7 @@ def test_home_tells_a_requester_of_a_decision(site: Site) -> None:
 
     home = site.get("liaison", "/")
     assert moved in plain(home) and 'href="/requests"' in home.text
-    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]
+    site.house.clock.move(minutes=1)  # type: ignore[attr-defined]  # a FakeClock
     again = site.asked()
     assert moved not in plain(site.get("liaison", "/"))
     assert again != path
