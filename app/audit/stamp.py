@@ -281,10 +281,8 @@ def contradictions(store: Store, log: str) -> Iterator[tuple[int, str]]:
     stand in what was stamped. Reads every entry's moment once, piece by piece. Raises StoreDown.
     """
     with store.reading() as session:
-        kept = [
-            (0, None),
-            *session.execute(select(TrailStamp.size, TrailStamp.at).where(TrailStamp.log == log).order_by(TrailStamp.size)).tuples(),
-        ]
+        stamps = session.execute(select(TrailStamp.size, TrailStamp.at).where(TrailStamp.log == log).order_by(TrailStamp.size))
+        kept: list[tuple[int, datetime | None]] = [(0, None), *((size, at) for size, at in stamps)]
         for (size, since), (end, until) in zip(kept, [*kept[1:], (2**63 - 1, None)], strict=True):
             between = (TrailEntry.log == log, TrailEntry.seq >= size, TrailEntry.seq < end)
             first, last = session.execute(select(func.min(TrailEntry.at), func.max(TrailEntry.at)).where(*between)).one()

@@ -32,10 +32,10 @@ def opened(raw: bytes, identity: age.Identity = ALICE) -> bytes:
 
 def test_each_recipient_opens_it_and_nobody_else() -> None:
     """The file is age's own: its first line says so."""
-    raw = sealed(b"isi", ALICE.recipient, BOB.recipient)
+    raw = sealed(b"isi cadangan", ALICE.recipient, BOB.recipient)
 
-    assert raw.startswith(b"age-encryption.org/v1\n") and b"isi" not in raw
-    assert (opened(raw), opened(raw, BOB)) == (b"isi", b"isi")
+    assert raw.startswith(b"age-encryption.org/v1\n") and b"isi cadangan" not in raw
+    assert (opened(raw), opened(raw, BOB)) == (b"isi cadangan", b"isi cadangan")
     with pytest.raises(BadInput) as refused:
         opened(raw, age.Identity.generate()[0])
     assert refused.value.field == "identity"
