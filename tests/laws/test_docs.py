@@ -374,6 +374,8 @@ def test_the_proxy_sample_keeps_addresses_and_bodies_to_itself() -> None:
         line.strip() for line in conf.splitlines()
     }
     assert "add_header" not in conf
+    # What costs time and asks for no login has a rate.
+    assert re.search(r"location = /log/verify \{[^}]*limit_req zone=gardu_verify", conf)
 
 
 # ---- the log and the rules ----
