@@ -29,8 +29,10 @@ browser: # a Chromium for the browser walks: the system's, or Debian's when we m
 softhsm: # SoftHSM 2 for the tests of the PKCS #11 provider: the system's, or Debian's when we may install it; else they are skipped
 	@sh tests/softhsm.sh
 
+# One more than there are processors: a test often waits for a process, a browser or a disk.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
 # Tests start many Pythons: each reads compiled files where it may write them, whatever the caller's environment says.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(READY) browser softhsm ## lint, types, laws, tests on SQLite, PostgreSQL and Chromium (SLOW=1: also those marked slow, as CI does)
 	$(MAKE) --no-print-directory lint

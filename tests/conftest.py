@@ -10,17 +10,20 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from zxcvbn import zxcvbn
 
 from app.cli.install import Plan, install
 from app.cli.shell import host_actor
 from app.custody import keys as custody_keys
 from app.factory import House, join
+from app.identity import passwords
 from app.kernel.actor import Actor
 from app.kernel.fields import Basis, Purpose, Role, Stage
 from app.kernel.ids import new_uid
@@ -52,6 +55,15 @@ def _scratch() -> None:
 
 
 _scratch()
+
+
+@lru_cache(4096)
+def _weighed(password: str, known: tuple[str, ...], most: int) -> dict[str, object]:
+    return {"score": zxcvbn(password, user_inputs=list(known), max_length=most)["score"]}
+
+
+# Weighing a password is costly and always the same, and the people of the tests have few names and passwords among them.
+passwords.zxcvbn = lambda password, user_inputs, max_length: _weighed(password, tuple(user_inputs), max_length)
 # Each house has an application of its own, which would compile every template again.
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Kept()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -55,6 +56,11 @@ def downgrade(store: Store, migrations: Path, revision: str) -> None:
 
 def standing(store: Store, migrations: Path) -> tuple[str | None, str | None]:
     """Return (revision of the database, newest revision known here). Raises StoreDown."""
-    newest = ScriptDirectory.from_config(_config(migrations)).get_current_head()
     with store.reading() as session:
-        return MigrationContext.configure(session.connection()).get_current_revision(), newest
+        return MigrationContext.configure(session.connection()).get_current_revision(), _newest(migrations)
+
+
+@cache
+def _newest(migrations: Path) -> str | None:
+    """Return the newest revision in *migrations*; read once, since what was shipped stays as it is while a process lives."""
+    return ScriptDirectory.from_config(_config(migrations)).get_current_head()

@@ -50,17 +50,18 @@ def test_tiles_are_the_leaf_hashes_and_lead_to_the_checkpoint(house: House) -> N
     assert fetch(house, "/log/tile/0/000.p/200")[1] == full[1][: 200 * 32]
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["0/001", "0/001.p/255", "1/000", "2/000.p/1", "0/00", "00/000", "8/000", "-1/000", "0/x000/000", "0/000.p/0", "0/000.p/256", "0/000/",
-     "0/000.p/1/", "a/000", f"0/x{'9' * 30}/000"],
+ELSEWHERE = (
+    "0/001", "0/001.p/255", "1/000", "2/000.p/1", "0/00", "00/000", "8/000", "-1/000", "0/x000/000", "0/000.p/0", "0/000.p/256", "0/000/",
+    "0/000.p/1/", "a/000", f"0/x{'9' * 30}/000",
 )  # fmt: skip
-def test_other_addresses_are_not_there(house: House, path: str) -> None:
+
+
+def test_other_addresses_are_not_there(house: House) -> None:
     """Beyond the checkpoint, or spelled otherwise than the standard says: 404, never a traceback."""
     append(house, 300)
     publish(house.openlog, house.clock.now())
 
-    assert fetch(house, f"/log/tile/{path}")[0] == 404
+    assert [path for path in ELSEWHERE if fetch(house, f"/log/tile/{path}")[0] != 404] == []
 
 
 def test_nothing_is_there_before_the_first_publishing(house: House) -> None:

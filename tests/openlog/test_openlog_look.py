@@ -15,6 +15,7 @@ from app.factory import House
 from tests import browser as looks
 from tests.openlog.openlog_kit import OTHER, install_list
 from tests.openlog.pages_kit import BOTH, EITHER, NONE, REASON, Pages, cosign, halted, publish_now, receipt, with_authority
+from tests.sampling import LANGUAGES
 from tests.walk_kit import size
 
 pytestmark = pytest.mark.browser
@@ -54,7 +55,7 @@ def open_as(browser: Browser, pages: Pages, url: str, language: str, name: str =
     return context.new_page()
 
 
-@pytest.mark.parametrize("language", ["id", "en"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_strangers_pages_shut_nobody_out(browser: Browser, sqlite_house: House, language: str) -> None:
     """The log in good order and in trouble, the form, and each verdict."""
     pages = Pages(with_authority(sqlite_house))
@@ -91,7 +92,7 @@ def test_strangers_pages_shut_nobody_out(browser: Browser, sqlite_house: House, 
     assert found == []
 
 
-@pytest.mark.parametrize("language", ["id", "en"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_keepers_pages_shut_nobody_out(browser: Browser, sqlite_house: House, language: str) -> None:
     """The list, the form with a mistake, the preview, a proposal for either person, tokens."""
     pages = Pages(sqlite_house)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.voters.synth import generate
+from tests.sampling import LANGUAGES, SCRIPTS
 from tests.walks.conftest import Person
 from tests.walks.test_walk_look import speak, trouble
 
@@ -27,7 +28,7 @@ def open_voter(person: Person, nik: str) -> str:
     return address
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_an_address_is_corrected_and_the_history_says_why(visit: Visit, scripts: bool) -> None:
     """The link beside the element leads to a form of that element alone; what was saved is shown, and why it was."""
     operator = visit("operator.denpasar", java_script_enabled=scripts)
@@ -98,7 +99,7 @@ def test_nobody_else_finds_the_form(visit: Visit) -> None:
     assert badung.goto(f"{address}/history") == 404
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_pages_shut_nobody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on form, mistake and history."""
     operator = visit("operator.denpasar")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.voters.synth import write_csv
+from tests.sampling import LANGUAGES, SCRIPTS
 from tests.walks.conftest import Person
 from tests.walks.test_walk_look import speak, trouble
 
@@ -58,7 +59,7 @@ def undo(person: Person) -> None:
     person.page.wait_for_url("**/result")
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_an_operator_loads_undoes_and_loads_again(visit: Visit, tmp_path: Path, scripts: bool) -> None:
     """The mapping is mended, the progress watched, the result adds up, the quarantine explains itself; no value is shown anywhere."""
     operator, file = visit("operator.denpasar", java_script_enabled=scripts), synthetic(tmp_path, 70 + scripts)
@@ -196,7 +197,7 @@ def test_nobody_else_finds_it(visit: Visit, tmp_path: Path) -> None:
     operator.page.wait_for_url("**/intake")
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_pages_shut_nobody_out(visit: Visit, tmp_path: Path, language: str) -> None:
     """axe finds nothing on any page of the intake, in every theme and width."""
     operator = visit("operator.denpasar")

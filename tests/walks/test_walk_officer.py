@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sampling import LANGUAGES, SCRIPTS, sampled
 from tests.walks.conftest import Person
 from tests.walks.test_walk_correct import open_voter, voters
 from tests.walks.test_walk_look import speak, trouble
@@ -40,7 +41,7 @@ def actions(person: Person) -> list[tuple[str, str]]:
     return [(row.locator("td").nth(3).inner_text().split("\n")[0], row.get_attribute("data-outcome") or "") for row in rows.all()]
 
 
-@pytest.mark.parametrize(("scripts", "nth"), [(True, 2), (False, 3)])
+@pytest.mark.parametrize(("scripts", "nth"), sampled([(True, 2), (False, 3)], (False, 3)))
 def test_the_officer_finds_the_story_of_a_mandate(visit: Visit, tmp_path: Path, scripts: bool, nth: int) -> None:
     """Asking, the refusal of a self-approval, two approvals, the start, a reading under it, the revocation: one search."""
     liaison = visit("bawaslu.denpasar", java_script_enabled=scripts)
@@ -108,7 +109,7 @@ def test_a_correction_shows_digests_and_no_value(visit: Visit) -> None:
     assert "Dicocokkan saat kunjungan coklit." in said
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_the_whole_log_is_verified_while_one_waits(visit: Visit, scripts: bool) -> None:
     """Started, left, come back to; the progress page brings the result by itself, also without JavaScript."""
     officer = visit("keamanan", java_script_enabled=scripts)
@@ -123,7 +124,7 @@ def test_the_whole_log_is_verified_while_one_waits(visit: Visit, scripts: bool) 
     assert "Pemeriksaan terakhir: seluruhnya cocok." in page.locator("main").inner_text()
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_a_question_is_kept_and_its_rows_are_taken_along(visit: Visit, tmp_path: Path, scripts: bool) -> None:
     """Saved, opened with one click, exported, renamed, deleted, brought back; also without JavaScript."""
     officer = visit("keamanan", java_script_enabled=scripts, accept_downloads=True)
@@ -186,7 +187,7 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     assert page.locator(".proof details[open]").count() == 1
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_desk_shuts_nobody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on any page of the desk, empty and full, right and wrong."""
     officer = visit("keamanan")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.voters.synth import generate
+from tests.sampling import SCRIPTS
 from tests.walks.conftest import Demo, Person, gardu
 
 pytestmark = pytest.mark.browser
@@ -29,7 +30,7 @@ def find_by_nik(person: Person, nik: str) -> str:
     return person.page.locator("a.open").first.get_attribute("href") or ""
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_operator_finds_reads_and_proves(visit: Visit, demo: Demo, tmp_path: Path, scripts: bool) -> None:
     """Login with a code, find by NIK and by name, read, see why, download the receipt; the one-file verifier accepts it."""
     operator = visit("operator.denpasar", java_script_enabled=scripts)

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import pytest
 
+from tests.sampling import LANGUAGES, SCRIPTS
 from tests.walks.conftest import Person
 from tests.walks.test_walk_correct import open_voter, voters
 from tests.walks.test_walk_look import speak, trouble
@@ -23,7 +24,7 @@ def number_of(operator: Person, nik: str) -> str:
     return operator.page.locator("h1 .code").inner_text()
 
 
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_the_officer_says_who_saw_that_voter(visit: Visit, scripts: bool) -> None:
     """An operator opens, a neighbour is refused, the liaison looks: the officer reads it all, hands over the PDF, and the log has its digest."""
     voter = voters()[20 + int(scripts)]
@@ -111,7 +112,7 @@ def test_nobody_else_gets_an_answer(visit: Visit) -> None:
     assert officer.goto(f"/subjects/51.03-{number.partition('-')[2]}") == 404
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_pages_shut_nobody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on the desk, a mistake, the voter and the voter with everything unfolded."""
     number = number_of(visit("operator.denpasar"), voters()[27]["NIK"])

@@ -12,6 +12,7 @@ from web_kit import PAGES, make_fake
 from werkzeug.serving import make_server
 
 from tests.browser import trouble
+from tests.sampling import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +36,7 @@ def open_page(browser: Browser, address: str, language: str = "id") -> Page:
     return context.new_page()
 
 
-@pytest.mark.parametrize("language", ["id", "en"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_is_accessible(browser: Browser, address: str, language: str) -> None:
     """WCAG 2.2 AA by axe in both themes, wide and at 320 px; the browser blocks nothing of ours."""
     page = open_page(browser, address, language)
