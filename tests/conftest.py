@@ -10,20 +10,16 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from zxcvbn import zxcvbn
 
 from app.cli.install import Plan, install
 from app.cli.shell import host_actor
 from app.custody import keys as custody_keys
 from app.factory import House, join
-from app.identity import passwords
 from app.kernel.actor import Actor
 from app.kernel.fields import Basis, Purpose, Role, Stage
 from app.kernel.ids import new_uid
@@ -34,8 +30,8 @@ from app.vault.keys.local import LocalKeyring
 from app.voters import dp4, elections
 from app.voters.actions import Task
 from app.voters.rules.rows import COLUMNS
+from tests import kept
 from tests.browser import browser, playwright
-from tests.templates import Kept
 
 __all__ = ["browser", "playwright"]
 
@@ -55,17 +51,7 @@ def _scratch() -> None:
 
 
 _scratch()
-
-
-@lru_cache(4096)
-def _weighed(password: str, known: tuple[str, ...], most: int) -> dict[str, object]:
-    return {"score": zxcvbn(password, user_inputs=list(known), max_length=most)["score"]}
-
-
-# Weighing a password is costly and always the same, and the people of the tests have few names and passwords among them.
-passwords.zxcvbn = lambda password, user_inputs, max_length: _weighed(password, tuple(user_inputs), max_length)
-# Each house has an application of its own, which would compile every template again.
-Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Kept()}
+kept.keep()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,16 +27,22 @@ from app.vault.house import KeyHouse
 from app.vault.keys.local import LocalKeyring
 from app.voters import actions, elections
 from app.voters.actions import LISTED, Place, Task
-from tests.conftest import ELECTION, KAB, NEIGHBOUR, PASSPHRASE, VOTING_DAY, dp4_row, load_dp4, make_house, operator, task, write_dp4
+from tests.conftest import ELECTION, KAB, NEIGHBOUR, PASSPHRASE, VOTING_DAY, dp4_row, load_dp4, operator, task, write_dp4
 from tests.walk_kit import (
+    Installed,
     content,
     entries,
     entry_at,
     guard_on,
+    house,
+    installed_postgres,
+    installed_sqlite,
     person,
+    postgres_house,
     rows_of,
     seen_in,
     size,
+    sqlite_house,
     supervision,
     tamper,
     tampered,
@@ -44,6 +50,8 @@ from tests.walk_kit import (
     uid_of,
 )
 
+# Used as fixtures.
+__all__ = ["house", "installed_postgres", "installed_sqlite", "postgres_house", "sqlite_house"]
 SANUR, SESETAN, KUTA = "51.71.01.1006", "51.71.01.1003", "51.03.01.1002"
 NEIGHBOURS_ROW = dp4_row(21, NIK="5103010101800021", KECAMATAN="KUTA", DESA="KUTA")
 BLOBS = ("c00", "c01", "c02", "c03", "c04", "c05", "c06", "c07", "c08", "c09", "c10", "c11", "c12", "c13", "b_nkk", "seal")
@@ -90,15 +98,12 @@ class Roll:
         return str(self.v["uid"])
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def roll(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roll]:
     """The roll of each engine, loaded once for this module."""
     folder = tmp_path_factory.mktemp("roll")
-    if request.param == "postgresql":
-        owner, application = request.getfixturevalue("postgres").migrated()
-        house = make_house(folder / "data", application, owner)
-    else:
-        house = make_house(folder / "data", "sqlite:///gardu.db")
+    installed: Installed = request.getfixturevalue(f"installed_{request.param}")
+    house = installed.copy(folder / "data", request.getfixturevalue("postgres") if request.param == "postgres" else None)
     load_dp4(house, write_dp4(folder / "a.csv", [dp4_row(number) for number in (1, 2, 3, 4)]))
     load_dp4(house, write_dp4(folder / "b.csv", [NEIGHBOURS_ROW]), NEIGHBOUR)
     v, w = (_row(house, uid_of(house, number)) for number in (1, 2))
