@@ -191,6 +191,7 @@ def test_a_cut_without_two_people_is_found(log: Store, owner: Store) -> None:
     assert [one.seq for one in report.findings] == [512] and "trail:prune" in report.findings[0].what
 
 
+@pytest.mark.slow
 def test_leaf_tiles_go_once_a_full_tile_above_stands_for_them(tmp_path: Path) -> None:
     """Beyond 65,536 entries the leaf tiles of the first full tile go; proofs, tiles and roots stay as an independent hand makes them."""
     store = bare_sqlite(tmp_path / "long.db")

@@ -86,7 +86,7 @@ def _proofs(store: Store) -> tuple[list[tuple[int, list[bytes]]], list[tuple[int
         return inside, [(old, consistency_proof(old, 66_000, tree.subtree)) for old in (1, 255, 256, 257, 65_536, 65_537, 65_999)]
 
 
-@pytest.mark.parametrize("size", sampled([1, 200, 256, 257, 40_000, 65_536, 66_000], 1, 200, 256, 257, 66_000))
+@pytest.mark.parametrize("size", sampled([1, 200, 256, 257, 40_000, 65_536, 66_000], 1, 200, 256, 257))
 def test_what_is_read_along_a_path_changes_no_proof(store: Store, size: int) -> None:
     """Read in one statement or piece by piece, with every tile stored, with some and with none: the same hashes."""
     plant(store, size)

@@ -114,6 +114,7 @@ def test_a_nik_taken_under_the_old_key_is_taken(sqlite_house: House, tmp_path: P
     assert store_findings(house) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(list(Kind)),

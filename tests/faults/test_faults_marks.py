@@ -166,6 +166,7 @@ print(report.ok, report.size, peak)
 """
 
 
+@pytest.mark.slow
 def test_verifying_needs_no_more_memory_for_a_longer_log(tmp_path: Path) -> None:
     """From 5,000 to 40,000 entries the peak grows by less than 25 MiB, far below what the rows weigh; a million stays below 200 MB."""
     peaks = []

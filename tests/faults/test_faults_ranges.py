@@ -204,7 +204,7 @@ def _more(table: str, row: dict[str, object]) -> str:
     return "token = :token" if table == "touch_index" else "1 = 1"
 
 
-@pytest.mark.parametrize("level", [0, 1, 2, 7, 8, -1])
+@pytest.mark.parametrize("level", sampled([0, 1, 2, 7, 8, -1], 0, 7))
 def test_a_tile_of_any_level_too_many_is_found_alike(pair: tuple[Store, Store], level: int) -> None:
     """Also of a level that no range fills."""
     store, owner = pair
@@ -261,8 +261,8 @@ SOUND = {
     "name",
     sampled(
         STATEMENTS,
-        "a touch token moved across a border", "an entry moved across a border", "a whole range", "the head's checkpoint, to an older one",
-        "the elements of the rest", "the tiles' roots, swapped", "an erasure in another range", "a halt",
+        "an entry moved across a border", "the head's checkpoint, to an older one",
+        "the elements of the rest", "an erasure in another range",
     ),
 )  # fmt: skip
 def test_an_attack_in_one_statement_is_found_alike(pair: tuple[Store, Store], name: str) -> None:

@@ -50,7 +50,7 @@ def assert_each_once(store: Store, receipts: dict[str, int]) -> None:
         assert [one.seq for one in by_request(store, ORIGIN, request)] == [seq]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", sampled(POINTS, "inserted", "committed"))
 @pytest.mark.parametrize("nth", sampled([1, 7], 7))
 def test_a_process_killed_anywhere_loses_no_acknowledged_entry(database: str, store: Store, point: str, nth: int) -> None:
     """kill -9 between queue and receipt: what was acknowledged stands once, the log is gapless, and the next process goes on."""
