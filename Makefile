@@ -29,8 +29,8 @@ browser: # a Chromium for the browser walks: the system's, or Debian's when we m
 softhsm: # SoftHSM 2 for the tests of the PKCS #11 provider: the system's, or Debian's when we may install it; else they are skipped
 	@sh tests/softhsm.sh
 
-# As many as there are processors, up to eight; two at least, for a test often waits for a process, a browser or a disk.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, min(8, len(os.sched_getaffinity(0)))))')
+# One more than there are processors, up to eight: a test often waits for a process, a browser or a disk.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
 # Tests start many Pythons: each reads compiled files where it may write them, whatever the caller's environment says.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 

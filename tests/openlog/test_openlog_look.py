@@ -92,7 +92,8 @@ def test_strangers_pages_shut_nobody_out(browser: Browser, sqlite_house: House, 
     assert found == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "id"])
 def test_keepers_pages_shut_nobody_out(browser: Browser, sqlite_house: House, language: str) -> None:
     """The list, the form with a mistake, the preview, a proposal for either person, tokens."""
     pages = Pages(sqlite_house)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sampling import LANGUAGES, sampled
+from tests.sampling import sampled
 from tests.walks.conftest import STEP, Person
 from tests.walks.test_walk_look import speak, trouble
 from tests.walks.test_walk_requests import tab_to
@@ -194,7 +194,8 @@ def alone(person: Person, reset: str) -> int:
     return answer.status
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "id"])
 def test_no_page_of_the_desk_shuts_anybody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on any page of the desk, filled and with mistakes, for the administrator and the officer."""
     admin, officer = visit("admin"), visit("keamanan")

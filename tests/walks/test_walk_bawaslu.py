@@ -127,6 +127,7 @@ def put_on_the_list(demo: Demo, browser: Browser, witness: Witness) -> None:
         person.context.close()
 
 
+@pytest.mark.slow
 def test_bawaslu_sees_its_own_signature_and_catches_a_fork(tmp_path: Path, browser: Browser, made: Path) -> None:
     """The whole story, with two guards made of one and a forger who has the log's key."""
     here, there = tmp_path / "kpu", tmp_path / "kembali"

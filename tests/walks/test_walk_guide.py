@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sampling import LANGUAGES
 from tests.walks.conftest import Person
 from tests.walks.test_walk_look import speak, trouble
 from tests.walks.test_walk_requests import tab_to
@@ -15,7 +14,8 @@ pytestmark = pytest.mark.browser
 Visit = Callable[..., Person]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "id"])
 def test_help_and_glossary_shut_nobody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on the help of any desk that differs, nor on the glossary, whole, filtered, refused or without a match."""
     person = visit("keamanan")

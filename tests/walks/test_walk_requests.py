@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.sampling import LANGUAGES, sampled
+from tests.sampling import sampled
 from tests.walks.conftest import Person
 from tests.walks.test_walk_look import speak, trouble
 
@@ -205,7 +205,8 @@ def test_asking_by_keyboard(visit: Visit) -> None:
     assert page.locator("[name=elements][value=nik]").is_checked()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "id"])
 def test_no_page_of_requests_shuts_anybody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on the desk, the form, the form with mistakes, and a request, for each who sees them."""
     liaison, approver, officer = visit("bawaslu.denpasar"), visit("penyetuju.data1"), visit("keamanan")

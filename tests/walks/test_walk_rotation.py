@@ -67,6 +67,7 @@ def test_a_key_is_changed_and_a_voter_erased(visit: Visit) -> None:
     assert admin.goto("/voters") in {403, 404}
 
 
+@pytest.mark.slow
 def test_no_page_of_rotation_shuts_anybody_out(visit: Visit) -> None:
     """axe finds nothing, and nothing runs out of a narrow screen."""
     admin = visit("admin", viewport={"width": 320, "height": 640})

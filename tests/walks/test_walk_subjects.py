@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from tests.sampling import LANGUAGES, SCRIPTS
+from tests.sampling import SCRIPTS
 from tests.walks.conftest import Person
 from tests.walks.test_walk_correct import open_voter, voters
 from tests.walks.test_walk_look import speak, trouble
@@ -112,7 +112,8 @@ def test_nobody_else_gets_an_answer(visit: Visit) -> None:
     assert officer.goto(f"/subjects/51.03-{number.partition('-')[2]}") == 404
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "id"])
 def test_the_pages_shut_nobody_out(visit: Visit, language: str) -> None:
     """axe finds nothing on the desk, a mistake, the voter and the voter with everything unfolded."""
     number = number_of(visit("operator.denpasar"), voters()[27]["NIK"])
