@@ -434,9 +434,7 @@ def walk_and_die(data: str, uid: str, point: str, count: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sampled([Kind.KAB, Kind.NIK], Kind.KAB))
-@pytest.mark.parametrize(
-    ("point", "count"), sampled([("locked", 1), ("inserted", 2), ("signed", 3), ("signed", 4)], ("inserted", 2), ("signed", 4))
-)
+@pytest.mark.parametrize(("point", "count"), sampled([("locked", 1), ("inserted", 2), ("signed", 3), ("signed", 4)], ("signed", 4)))
 def test_killed_at_any_step_it_is_taken_up_behind_the_last_batch(house: House, tmp_path: Path, kind: Kind, point: str, count: int) -> None:
     """SIGKILL inside a batch, and inside the end: whole batches only, the store as the log says, and the next process finishes."""
     fill(house, tmp_path, 4)

@@ -333,7 +333,7 @@ def dies(function: str, *arguments: str) -> int:
 
 @pytest.mark.parametrize(
     ("point", "whole"),
-    sampled([("begun", 0), ("keys", 0), ("data", 0), ("placed", 0), ("named", 1), ("recorded", 1)], ("data", 0), ("named", 1)),
+    sampled([("begun", 0), ("keys", 0), ("data", 0), ("placed", 0), ("named", 1), ("recorded", 1)], ("data", 0)),
 )
 def test_a_kill_leaves_the_whole_backup_or_a_named_leftover(one: Vaulted, point: str, whole: int) -> None:
     """The next run takes the leftover away and goes through; what has its name is whole."""
