@@ -220,6 +220,7 @@ def test_no_page_of_the_desk_shuts_anybody_out(visit: Visit, language: str) -> N
         for page in pages:
             assert person.goto(page) == 200, page
             found += trouble(person, f"{person.username} {language} {page}")
+        speak(person, "id")
     code(officer, "/admin/confirmations")
     hand(officer, keys=False).press("section.ask:has-text('pdp') button[value=refuse]")
 
