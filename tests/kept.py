@@ -35,10 +35,10 @@ def keep() -> None:
     passwords.Hasher.__init__.__kwdefaults__ = {**REAL_COST, "memory_kib": 8, "passes": 1}
     passwords.zxcvbn = lambda password, user_inputs, max_length: {"score": _score(password, tuple(user_inputs), max_length)}
     local.hash_secret_raw = lru_cache(256)(_argon2)
-    decide.read_book = _read_book  # type: ignore[attr-defined]
+    decide.read_book = _read_book
     # A name of Werkzeug's own; where it is gone, nothing is kept.
     if (compiled := getattr(Rule, "_compile_builder", None)) is not None:
-        Rule._compile_builder = _kept_builders(compiled)  # type: ignore[method-assign]
+        Rule._compile_builder = _kept_builders(compiled)
 
 
 @lru_cache(4096)
